@@ -1,0 +1,356 @@
+/**
+ * Civil time: zones as tables of offset transitions, dates as day numbers, and the walk that turns civil times into
+ * instants under a named policy for the hours that a zone skips or repeats.
+ *
+ * Instants and local times are whole seconds since 1970-01-01T00:00:00 (UTC, respectively the zone's wall clock).
+ *
+ * @since 0.1.0
+ */
+
+const DAY = 86_400
+
+// Two lookups this far apart never hide a pair of transitions: since 1970 no zone has had two within six days.
+const PROBE = 3 * DAY
+
+const BLOCK = 2 ** 28
+
+/**
+ * A stretch of time in which a zone keeps one offset; `before` and `after` are its neighbours' offsets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Segment {
+  readonly start: number
+  readonly end: number
+  readonly offset: number
+  readonly before: number
+  readonly after: number
+}
+
+/**
+ * A time zone under its canonical id: an IANA name, `UTC`, or a fixed offset such as `+05:30`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Zone {
+  readonly id: string
+  readonly segmentAt: (instant: number) => Segment
+}
+
+/**
+ * What becomes of a civil time that the zone skips: no occurrence, or one at the first instant after the gap.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Gap = "skip" | "shift"
+
+/**
+ * What becomes of a civil time that the zone repeats: an occurrence at the first, the second, or both of its instants.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fold = "first" | "second" | "both"
+
+/**
+ * A set of local times, asked for its first member at or after a local time, or its last one at or before it;
+ * `Infinity` and `-Infinity` say there is none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CivilSet {
+  readonly next: (local: number) => number
+  readonly previous: (local: number) => number
+}
+
+/**
+ * A rule for civil times together with the zone and the policies that make instants of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rule {
+  readonly zone: Zone
+  readonly gap: Gap
+  readonly fold: Fold
+  readonly times: CivilSet
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// zones
+// ---------------------------------------------------------------------------------------------------------------------
+
+const zones = new Map<string, Zone>()
+
+/**
+ * The zone of an IANA name, `"UTC"`, a fixed offset (`"+05:30"`), or `"local"` (this process's own, resolved at once);
+ * `undefined` if there is none of that name.
+ *
+ * @since 0.1.0
+ * @category zones
+ */
+export const zone = (name: string): Zone | undefined => {
+  const known = zones.get(name)
+  if (known !== undefined) return known
+  const made = makeZone(name)
+  if (made === undefined) return undefined
+  const canonical = zones.get(made.id) ?? made
+  zones.set(canonical.id, canonical)
+  if (name !== "local") zones.set(name, canonical)
+  return canonical
+}
+
+const makeZone = (name: string): Zone | undefined => {
+  if (name === "local") return makeZone(new Intl.DateTimeFormat().resolvedOptions().timeZone)
+  const fixed = parseOffset(name)
+  if (fixed !== undefined) return fixedZone(fixed)
+  try {
+    const format = new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset" })
+    return namedZone(name, format)
+  } catch {
+    return undefined
+  }
+}
+
+const parseOffset = (text: string): number | undefined => {
+  if (text === "UTC" || text === "Z" || text === "Etc/UTC") return 0
+  const match = /^([+-])(\d{2}):?(\d{2})$/.exec(text)
+  if (match === null) return undefined
+  const [hours, minutes] = [Number(match[2]), Number(match[3])]
+  if (hours > 23 || minutes > 59) return undefined
+  return (match[1] === "-" ? -1 : 1) * (hours * 3600 + minutes * 60)
+}
+
+const fixedZone = (offset: number): Zone => {
+  const segment: Segment = { start: -Infinity, end: Infinity, offset, before: offset, after: offset }
+  return { id: formatOffset(offset), segmentAt: () => segment }
+}
+
+/**
+ * An offset in seconds as `+05:30`, and zero as `UTC`.
+ *
+ * @since 0.1.0
+ * @category zones
+ */
+export const formatOffset = (offset: number): string => {
+  if (offset === 0) return "UTC"
+  const minutes = Math.floor(Math.abs(offset) / 60)
+  const pad = (n: number) => String(n).padStart(2, "0")
+  return `${offset < 0 ? "-" : "+"}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
+}
+
+const namedZone = (id: string, format: Intl.DateTimeFormat): Zone => {
+  const offsetAt = (instant: number): number => readOffset(format.format(instant * 1000))
+  const blocks = new Map<number, ReadonlyArray<Segment>>()
+  let last: Segment = makeBlock(offsetAt, 0)[0]!
+  const segmentAt = (instant: number): Segment => {
+    if (last.start <= instant && instant < last.end) return last
+    const index = Math.floor(instant / BLOCK)
+    let block = blocks.get(index)
+    if (block === undefined) blocks.set(index, (block = makeBlock(offsetAt, index)))
+    return (last = block.find((segment) => instant < segment.end)!)
+  }
+  return { id, segmentAt }
+}
+
+// "1/1/1970, GMT-00:44:30": the only form of Intl that gives seconds of offset.
+const readOffset = (text: string): number => {
+  const at = text.indexOf("GMT") + 3
+  if (at === text.length) return 0
+  const [hours, minutes, seconds] = text.slice(at + 1).split(":")
+  const size = Number(hours) * 3600 + Number(minutes ?? 0) * 60 + Number(seconds ?? 0)
+  return text[at] === "-" || text[at] === "\u2212" ? -size : size
+}
+
+// A block is some eight and a half years of a zone, so a table grows only where it is asked, and costs about a millisecond.
+const makeBlock = (offsetAt: (instant: number) => number, index: number): ReadonlyArray<Segment> => {
+  const [from, to] = [index * BLOCK, (index + 1) * BLOCK]
+  const starts = [from, ...transitions(offsetAt, from, to)]
+  const offsets = starts.map(offsetAt)
+  return starts.map((start, i) => ({
+    start,
+    end: starts[i + 1] ?? to,
+    offset: offsets[i]!,
+    before: i === 0 ? offsetAt(from - 1) : offsets[i - 1]!,
+    after: offsets[i + 1] ?? offsetAt(to)
+  }))
+}
+
+const transitions = (offsetAt: (instant: number) => number, from: number, to: number): Array<number> => {
+  const found: Array<number> = []
+  let [at, offset] = [from, offsetAt(from)]
+  while (at < to - 1) {
+    const probe = Math.min(at + PROBE, to - 1)
+    const next = offsetAt(probe)
+    if (next !== offset) found.push(bisect(offsetAt, at, probe))
+    at = probe
+    offset = next
+  }
+  return found
+}
+
+const bisect = (offsetAt: (instant: number) => number, from: number, to: number): number => {
+  const offset = offsetAt(from)
+  let [low, high] = [from, to]
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (offsetAt(middle) === offset) low = middle
+    else high = middle
+  }
+  return high
+}
+
+/**
+ * The zone's offset from UTC at an instant, both in seconds.
+ *
+ * @since 0.1.0
+ * @category zones
+ */
+export const offsetAt = (self: Zone, instant: number): number => self.segmentAt(instant).offset
+
+// ---------------------------------------------------------------------------------------------------------------------
+// from civil times to instants
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The first instant of the rule at or after `instant`, or `Infinity`.
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const next = (rule: Rule, instant: number): number => {
+  const { fold, gap, times, zone } = rule
+  let at = instant
+  for (;;) {
+    const { after, before, end, offset, start } = zone.segmentAt(at)
+    if (gap === "shift" && at <= start && before < offset && times.next(start + before) < start + offset) return start
+    const first = fold === "first" ? Math.max(at + offset, start + before) : at + offset
+    const bound = end + (fold === "second" ? Math.min(offset, after) : offset)
+    const match = times.next(first)
+    if (match < bound) return match - offset
+    if (after >= offset && match === Infinity) return Infinity
+    if (end === Infinity) return Infinity
+    // Only a fold brings back local times before the match; with none ahead, the walk may go to two days before it.
+    at = after < offset ? end : Math.max(end, match - offset - 2 * DAY)
+  }
+}
+
+/**
+ * The last instant of the rule at or before `instant`, or `-Infinity`.
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const previous = (rule: Rule, instant: number): number => {
+  const { fold, gap, times, zone } = rule
+  let at = instant
+  for (;;) {
+    const { after, before, end, offset, start } = zone.segmentAt(at)
+    const last = Math.min(at + offset, end + (fold === "second" ? Math.min(offset, after) : offset) - 1)
+    const bound = start + (fold === "first" ? Math.max(offset, before) : offset)
+    const match = times.previous(last)
+    if (match >= bound) return match - offset
+    if (gap === "shift" && before < offset && times.next(start + before) < start + offset) return start
+    if (before <= offset && match === -Infinity) return -Infinity
+    if (start === -Infinity) return -Infinity
+    at = before > offset ? start - 1 : Math.min(start - 1, match - offset + 2 * DAY)
+  }
+}
+
+/**
+ * The instant of one local time: after the gap if the zone skips it, the first of the two if the zone repeats it.
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const toInstant = (zone: Zone, local: number): number => {
+  const times: CivilSet = {
+    next: (from) => (from <= local ? local : Infinity),
+    previous: (from) => (from >= local ? local : -Infinity)
+  }
+  return next({ zone, gap: "shift", fold: "first", times }, local - 2 * DAY)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// dates
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * A date of the proleptic Gregorian calendar; months and days count from 1.
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export interface CivilDate {
+  readonly year: number
+  readonly month: number
+  readonly day: number
+}
+
+/**
+ * The number of days from 1970-01-01 to a date. (The algorithm is Howard Hinnant's `days_from_civil`.)
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export const toDayNumber = (year: number, month: number, day: number): number => {
+  const y = month <= 2 ? year - 1 : year
+  const era = Math.floor(y / 400)
+  const yearOfEra = y - era * 400
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1
+  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468
+}
+
+/**
+ * The date of a day number.
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export const fromDayNumber = (dayNumber: number): CivilDate => {
+  const z = dayNumber + 719_468
+  const era = Math.floor(z / 146_097)
+  const dayOfEra = z - era * 146_097
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365
+  )
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
+  const shifted = Math.floor((5 * dayOfYear + 2) / 153)
+  const day = dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1
+  const month = shifted < 10 ? shifted + 3 : shifted - 9
+  return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day }
+}
+
+/**
+ * The number of days in a month.
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export const daysInMonth = (year: number, month: number): number => {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
+}
+
+/**
+ * The weekday of a day number, 0 for Monday to 6 for Sunday.
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export const weekday = (dayNumber: number): number => (((dayNumber + 3) % 7) + 7) % 7
+
+/**
+ * The ISO 8601 week, 1 to 53, that a day number lies in.
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export const isoWeek = (dayNumber: number): number => {
+  const thursday = dayNumber - weekday(dayNumber) + 3
+  return Math.floor((thursday - toDayNumber(fromDayNumber(thursday).year, 1, 1)) / 7) + 1
+}

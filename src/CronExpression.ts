@@ -1,0 +1,564 @@
+/**
+ * What a cron field means: the two dialects (named fields as in APScheduler, text as in crontab(5) and Quartz), parsed
+ * with positions, and the search for the next and the previous local time that matches.
+ *
+ * @since 0.1.0
+ */
+import * as CivilTime from "./CivilTime.ts"
+import { InvalidTrigger } from "./SchedulerError.ts"
+
+/**
+ * The days of a month that a day field or a weekday field selects; bit sets count from 1 for days, 0 (Monday) for weekdays.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+interface DaySet {
+  /** Days of the month, bit `d - 1`. */
+  days: number
+  /** Days before the last one, bit 0 for the last itself. */
+  fromLast: number
+  /** Weekdays, bit 0 for Monday. */
+  weekdays: number
+  /** The nth weekday of the month: bit `7 * (n - 1) + weekday`, as a set of numbers. */
+  nth: Set<number>
+  /** The last such weekday of the month. */
+  lastWeekdays: number
+  /** Working days (Monday to Friday) nearest to a day of the month; 32 stands for the last day. */
+  nearest: Set<number>
+}
+
+/**
+ * A parsed expression: which years, months, days and times of day it selects.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CronExpression {
+  readonly years: ReadonlySet<number> | undefined
+  readonly months: number
+  readonly day: DaySet | undefined
+  readonly weekday: DaySet | undefined
+  /** crontab(5): a day matches either field when both are restricted; otherwise it must match both. */
+  readonly either: boolean
+  readonly weeks: ReadonlySet<number> | undefined
+  readonly hours: ReadonlyArray<number>
+  readonly minutes: ReadonlyArray<number>
+  readonly seconds: ReadonlyArray<number>
+}
+
+/**
+ * The named fields of `Trigger.cron`, from the most to the least significant.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const fieldNames = ["year", "month", "day", "week", "dayOfWeek", "hour", "minute", "second"] as const
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type FieldName = (typeof fieldNames)[number]
+
+const MIN_YEAR = 1970
+const MAX_YEAR = 9999
+
+// ---------------------------------------------------------------------------------------------------------------------
+// parsing
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Field {
+  readonly name: string
+  readonly min: number
+  readonly max: number
+  readonly names?: ReadonlyArray<string>
+  /** Whether a range may go past the end, as `sat-mon` does. */
+  readonly wraps?: boolean
+  /** The valid forms, for error messages. */
+  readonly forms: string
+}
+
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+const FROM_MONDAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+const FROM_SUNDAY = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+
+const FIELDS: Record<FieldName, Field> = {
+  year: { name: "year", min: MIN_YEAR, max: MAX_YEAR, forms: "*, */n, a, a/n, a-b or a-b/n with years 1970-9999" },
+  month: { name: "month", min: 1, max: 12, names: MONTHS, wraps: true, forms: "1-12 or jan-dec, ranges, */n" },
+  day: { name: "day", min: 1, max: 31, forms: "1-31, ranges, */n, 1st-5th or last with a weekday, or last" },
+  week: { name: "week", min: 1, max: 53, forms: "ISO weeks 1-53, ranges, */n" },
+  dayOfWeek: {
+    name: "dayOfWeek",
+    min: 0,
+    max: 6,
+    names: FROM_MONDAY,
+    wraps: true,
+    forms: "0-6 from Monday or mon-sun, ranges, */n"
+  },
+  hour: { name: "hour", min: 0, max: 23, forms: "0-23, ranges, */n" },
+  minute: { name: "minute", min: 0, max: 59, forms: "0-59, ranges, */n" },
+  second: { name: "second", min: 0, max: 59, forms: "0-59, ranges, */n" }
+}
+
+const CRONTAB = {
+  second: FIELDS.second,
+  minute: FIELDS.minute,
+  hour: FIELDS.hour,
+  day: { ...FIELDS.day, forms: "1-31, ranges, */n, L, L-n, LW, nW or ?" },
+  month: FIELDS.month,
+  dayOfWeek: {
+    name: "dayOfWeek",
+    min: 0,
+    max: 7,
+    names: FROM_SUNDAY,
+    wraps: true,
+    forms: "0-7 (0 and 7 are Sunday) or sun-sat, ranges, */n, d#n, dL or ?"
+  }
+} satisfies Record<string, Field>
+
+/** One comma-separated term of a field, with where it stands in the whole text. */
+class Term {
+  readonly field: Field
+  readonly whole: string
+  readonly text: string
+  readonly at: number
+  constructor(field: Field, whole: string, text: string, at: number) {
+    this.field = field
+    this.whole = whole
+    this.text = text
+    this.at = at
+  }
+  fail(reason: string, offset = 0): never {
+    throw new InvalidTrigger({
+      field: this.field.name,
+      text: this.whole,
+      position: this.at + offset,
+      reason,
+      expected: this.field.forms
+    })
+  }
+}
+
+const terms = (field: Field, whole: string, text: string, start: number): ReadonlyArray<Term> => {
+  let at = start
+  return text.split(",").map((part) => {
+    const lead = part.length - part.trimStart().length
+    const term = new Term(field, whole, part.trim().toLowerCase(), at + lead)
+    at += part.length + 1
+    return term.text === "" ? term.fail("a term is empty") : term
+  })
+}
+
+const value = (term: Term, text: string, offset: number): number => {
+  const { max, min, names } = term.field
+  const named = names === undefined ? -1 : names.indexOf(text)
+  if (named >= 0) return named + (min === 1 ? 1 : 0)
+  if (!/^\d{1,4}$/.test(text)) return term.fail(`${JSON.stringify(text)} is not a value`, offset)
+  const number = Number(text)
+  return number < min || number > max ? term.fail(`${text} is out of range`, offset) : number
+}
+
+interface Range {
+  readonly first: number
+  readonly last: number
+  readonly step: number
+}
+
+const RANGE = /^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d{1,4}))?$/
+
+const range = (term: Term): Range => {
+  const match = RANGE.exec(term.text)
+  if (match === null) return term.fail(`${JSON.stringify(term.text)} is not understood`)
+  const [, from, to, by] = match
+  const { max, min } = term.field
+  if (from === "*" && to !== undefined) return term.fail("* takes no range", 1)
+  const first = from === "*" ? min : value(term, from!, 0)
+  const open = from === "*" || (to === undefined && by !== undefined)
+  const last = to !== undefined ? value(term, to, from!.length + 1) : open ? max : first
+  return { first, last: checkOrder(term, first, last, from!.length + 1), step: checkStep(term, first, last, by) }
+}
+
+const checkOrder = (term: Term, first: number, last: number, offset: number): number =>
+  last < first && term.field.wraps !== true ? term.fail("the range ends before it starts", offset) : last
+
+const checkStep = (term: Term, first: number, last: number, by: string | undefined): number => {
+  if (by === undefined) return 1
+  const step = Number(by)
+  const size = last >= first ? last - first : last - first + term.field.max - term.field.min + 1
+  const at = term.text.length - by.length
+  if (step === 0) return term.fail("a step must be at least 1", at)
+  return step > Math.max(size, 1) ? term.fail(`the step ${step} is longer than the range`, at) : step
+}
+
+const expand = (field: Field, { first, last, step }: Range): ReadonlyArray<number> => {
+  const size = field.max - field.min + 1
+  const end = last >= first ? last : last + size
+  const values: Array<number> = []
+  for (let v = first; v <= end; v += step) values.push(v > field.max ? v - size : v)
+  return values
+}
+
+const parseValues = (field: Field, text: string): ReadonlyArray<number> | undefined => {
+  const values = new Set(terms(field, text, text, 0).flatMap((term) => expand(field, range(term))))
+  return values.size === field.max - field.min + 1 ? undefined : [...values].sort((a, b) => a - b)
+}
+
+const emptyDays = (): DaySet => ({
+  days: 0,
+  fromLast: 0,
+  weekdays: 0,
+  nth: new Set(),
+  lastWeekdays: 0,
+  nearest: new Set()
+})
+
+const bits = (values: ReadonlyArray<number>, base: number): number =>
+  values.reduce((set, v) => set | (1 << (v - base)), 0)
+
+const ORDINALS = ["1st", "2nd", "3rd", "4th", "5th"]
+
+const parseDay = (text: string): DaySet | undefined => {
+  const set = emptyDays()
+  for (const term of terms(FIELDS.day, text, text, 0)) addDay(set, term)
+  return set.days === 0x7fffffff ? undefined : set
+}
+
+const addDay = (set: DaySet, term: Term): void => {
+  const [first, second, ...rest] = term.text.split(/\s+/)
+  if (rest.length > 0) return term.fail("a term has at most two words")
+  if (second !== undefined) return addOrdinal(set, term, first!, second)
+  if (first === "last") set.fromLast |= 1
+  else set.days |= bits(expand(FIELDS.day, range(term)), 1)
+}
+
+const addOrdinal = (set: DaySet, term: Term, ordinal: string, name: string): void => {
+  const weekday = FROM_MONDAY.indexOf(name)
+  if (weekday < 0) return term.fail(`${JSON.stringify(name)} is not a weekday`, term.text.length - name.length)
+  const nth = ORDINALS.indexOf(ordinal)
+  if (ordinal === "last") set.lastWeekdays |= 1 << weekday
+  else if (nth >= 0) set.nth.add(7 * nth + weekday)
+  else term.fail(`${JSON.stringify(ordinal)} is not an ordinal`)
+}
+
+const parseWeekday = (text: string): DaySet | undefined => {
+  const values = parseValues(FIELDS.dayOfWeek, text)
+  return values === undefined ? undefined : { ...emptyDays(), weekdays: bits(values, 0) }
+}
+
+const span = (field: Field): ReadonlyArray<number> =>
+  Array.from({ length: field.max - field.min + 1 }, (_, i) => field.min + i)
+
+/**
+ * Fills in the defaults of `Trigger.cron`: fields more significant than the least significant one given are `*`, less
+ * significant ones their minimum, `week` and `dayOfWeek` always `*`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const withDefaults = (given: Partial<Record<FieldName, string>>): Record<FieldName, string> => {
+  const least = fieldNames.findLastIndex((name) => given[name] !== undefined)
+  const byDefault = (name: FieldName, index: number) =>
+    index < least || name === "week" || name === "dayOfWeek" ? "*" : String(FIELDS[name].min)
+  const entries = fieldNames.map((name, index) => [name, given[name] ?? byDefault(name, index)] as const)
+  return Object.fromEntries(entries) as Record<FieldName, string>
+}
+
+/**
+ * Parses the named fields of `Trigger.cron`; throws `InvalidTrigger`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const fromFields = (given: Partial<Record<FieldName, string>>): CronExpression => {
+  const text = withDefaults(given)
+  const years = parseValues(FIELDS.year, text.year)
+  const weeks = parseValues(FIELDS.week, text.week)
+  return {
+    years: years === undefined ? undefined : new Set(years),
+    months: bits(parseValues(FIELDS.month, text.month) ?? span(FIELDS.month), 1),
+    day: parseDay(text.day),
+    weekday: parseWeekday(text.dayOfWeek),
+    either: false,
+    weeks: weeks === undefined ? undefined : new Set(weeks),
+    hours: parseValues(FIELDS.hour, text.hour) ?? span(FIELDS.hour),
+    minutes: parseValues(FIELDS.minute, text.minute) ?? span(FIELDS.minute),
+    seconds: parseValues(FIELDS.second, text.second) ?? span(FIELDS.second)
+  }
+}
+
+const MACROS: Record<string, string> = {
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+  "@monthly": "0 0 1 * *",
+  "@weekly": "0 0 * * 0",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *"
+}
+
+const invalidCrontab = (text: string, position: number, reason: string): never => {
+  const expected = `five fields (minute hour day month dayOfWeek), six with seconds first, or ${Object.keys(MACROS).join(", ")}`
+  throw new InvalidTrigger({ field: "crontab", text, position, reason, expected })
+}
+
+interface Word {
+  readonly text: string
+  readonly at: number
+}
+
+const words = (text: string): ReadonlyArray<Word> =>
+  [...text.matchAll(/\S+/g)].map((match) => ({ text: match[0], at: match.index }))
+
+/**
+ * Parses crontab(5) text of five fields, or six with seconds first, or a macro such as `@daily`; throws `InvalidTrigger`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const fromCrontab = (text: string): CronExpression => {
+  const trimmed = text.trim()
+  if (trimmed.startsWith("@")) {
+    const macro = MACROS[trimmed.toLowerCase()]
+    return macro === undefined ? invalidCrontab(text, text.indexOf("@"), `${trimmed} is no macro`) : fromCrontab(macro)
+  }
+  const found = words(text)
+  if (found.length < 5 || found.length > 6) {
+    return invalidCrontab(text, found[6]?.at ?? 0, `${found.length} fields were given`)
+  }
+  const [second, minute, hour, day, month, weekday] = found.length === 6 ? found : [undefined, ...found]
+  return {
+    years: undefined,
+    months: bits(crontabValues(CRONTAB.month, text, month!), 1),
+    ...crontabDays(text, day!, weekday!),
+    weeks: undefined,
+    hours: crontabValues(CRONTAB.hour, text, hour!),
+    minutes: crontabValues(CRONTAB.minute, text, minute!),
+    seconds: second === undefined ? [0] : crontabValues(CRONTAB.second, text, second)
+  }
+}
+
+const crontabValues = (field: Field, whole: string, word: Word): ReadonlyArray<number> => {
+  const values = terms(field, whole, word.text, word.at).flatMap((term) => expand(field, range(term)))
+  return [...new Set(values)].sort((a, b) => a - b)
+}
+
+// As in Vixie cron, a field that starts with a star is no restriction of its own, even with a step.
+const crontabDays = (whole: string, day: Word, weekday: Word): Pick<CronExpression, "day" | "weekday" | "either"> => {
+  const isOpen = (word: Word) => word.text.startsWith("*") || word.text === "?"
+  return {
+    day: day.text === "*" || day.text === "?" ? undefined : crontabDay(whole, day),
+    weekday: weekday.text === "*" || weekday.text === "?" ? undefined : crontabWeekday(whole, weekday),
+    either: !isOpen(day) && !isOpen(weekday)
+  }
+}
+
+const crontabDay = (whole: string, word: Word): DaySet => {
+  const set = emptyDays()
+  for (const term of terms(CRONTAB.day, whole, word.text, word.at)) {
+    const last = /^l(?:-(\d{1,2}))?$/.exec(term.text)
+    const nearest = /^(l|\d{1,2})w$/.exec(term.text)
+    if (last !== null) set.fromLast |= 1 << offsetFromLast(term, last[1])
+    else if (nearest !== null) set.nearest.add(nearest[1] === "l" ? 32 : value(term, nearest[1]!, 0))
+    else set.days |= bits(expand(CRONTAB.day, range(term)), 1)
+  }
+  return set
+}
+
+const offsetFromLast = (term: Term, text: string | undefined): number => {
+  const offset = Number(text ?? 0)
+  return offset > 30 ? term.fail(`L-${offset} is before every month's first day`, 2) : offset
+}
+
+// crontab(5) counts from Sunday, with 7 for Sunday too.
+const fromSunday = (weekday: number): number => (weekday + 6) % 7
+
+const crontabWeekday = (whole: string, word: Word): DaySet => {
+  const set = emptyDays()
+  for (const term of terms(CRONTAB.dayOfWeek, whole, word.text, word.at)) {
+    const nth = /^([a-z0-9]+)#([1-5])$/.exec(term.text)
+    const last = /^([a-z]{3}|\d)l$/.exec(term.text)
+    if (nth !== null) set.nth.add(7 * (Number(nth[2]) - 1) + fromSunday(value(term, nth[1]!, 0)))
+    else if (last !== null) set.lastWeekdays |= 1 << fromSunday(value(term, last[1]!, 0))
+    else set.weekdays |= bits(weekdayRange(term).map(fromSunday), 0)
+  }
+  return set
+}
+
+const weekdayRange = (term: Term): ReadonlyArray<number> => {
+  const { first, last, step } = range(term)
+  // `*/2` and `5/2` stop at Saturday: 7 is another name of Sunday, not an eighth day. A range that wraps starts again at 0.
+  const end = last < first ? last + 7 : /-/.test(term.text) || first === last ? last : Math.min(last, 6)
+  const values: Array<number> = []
+  for (let v = first; v <= end; v += step) values.push(v)
+  return values
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// search
+// ---------------------------------------------------------------------------------------------------------------------
+
+const EVERY_7TH = 0b10000001000000100000010000001
+
+/** The bit set of a month's days that fall on a weekday (0 is Monday), for the weekday of its first day. */
+const weekdayBits = (firstWeekday: number, weekday: number): number => EVERY_7TH << ((weekday - firstWeekday + 7) % 7)
+
+interface Month {
+  readonly year: number
+  readonly month: number
+  /** How many days it has. */
+  readonly length: number
+  readonly firstDayNumber: number
+  readonly firstWeekday: number
+}
+
+const monthOf = (year: number, month: number): Month => {
+  const firstDayNumber = CivilTime.toDayNumber(year, month, 1)
+  return {
+    year,
+    month,
+    length: CivilTime.daysInMonth(year, month),
+    firstDayNumber,
+    firstWeekday: CivilTime.weekday(firstDayNumber)
+  }
+}
+
+const daysOfSet = (set: DaySet, month: Month): number => {
+  let found = set.days
+  if (set.fromLast !== 0) {
+    for (let n = 0; n < month.length; n++) if (set.fromLast & (1 << n)) found |= 1 << (month.length - 1 - n)
+  }
+  for (let weekday = 0; weekday < 7; weekday++) {
+    const days = weekdayBits(month.firstWeekday, weekday)
+    if (set.weekdays & (1 << weekday)) found |= days
+    if (set.lastWeekdays & (1 << weekday)) found |= days & ~((1 << (month.length - 7)) - 1)
+  }
+  for (const code of set.nth) {
+    found |= weekdayBits(month.firstWeekday, code % 7) & (0b1111111 << (7 * Math.floor(code / 7)))
+  }
+  for (const day of set.nearest) found |= nearestWorkingDay(month, day)
+  return found
+}
+
+const nearestWorkingDay = (month: Month, wanted: number): number => {
+  const day = wanted === 32 ? month.length : wanted
+  if (day > month.length) return 0
+  const weekday = (month.firstWeekday + day - 1) % 7
+  if (weekday === 5) return 1 << (day === 1 ? 2 : day - 2)
+  if (weekday === 6) return 1 << (day === month.length ? day - 3 : day)
+  return 1 << (day - 1)
+}
+
+const daysOfWeeks = (weeks: ReadonlySet<number>, month: Month): number => {
+  let found = 0
+  let week = 0
+  for (let day = 1; day <= month.length; day++) {
+    if (day === 1 || (month.firstWeekday + day - 1) % 7 === 0) week = CivilTime.isoWeek(month.firstDayNumber + day - 1)
+    if (weeks.has(week)) found |= 1 << (day - 1)
+  }
+  return found
+}
+
+const daysOf = (self: CronExpression, month: Month): number => {
+  const whole = 2 ** month.length - 1
+  const byDay = self.day === undefined ? whole : daysOfSet(self.day, month)
+  const byWeekday = self.weekday === undefined ? whole : daysOfSet(self.weekday, month)
+  const byWeek = self.weeks === undefined ? whole : daysOfWeeks(self.weeks, month)
+  return whole & (self.either ? byDay | byWeekday : byDay & byWeekday) & byWeek
+}
+
+const lowest = (set: number): number => 31 - Math.clz32(set & -set)
+const highest = (set: number): number => 31 - Math.clz32(set)
+
+const firstAtLeast = (values: ReadonlyArray<number>, least: number): number | undefined => values.find((v) => v >= least)
+const lastAtMost = (values: ReadonlyArray<number>, most: number): number | undefined => values.findLast((v) => v <= most)
+
+const DAY = 86_400
+
+// The Gregorian calendar, weekdays included, repeats every 400 years: what is not found in one cycle never occurs.
+const CYCLE = 400
+
+/**
+ * The set of local times that an expression selects, in the form that `CivilTime` walks.
+ *
+ * @since 0.1.0
+ * @category search
+ */
+export const toCivilSet = (self: CronExpression): CivilTime.CivilSet => ({
+  next: (local) => nextLocal(self, local),
+  previous: (local) => previousLocal(self, local)
+})
+
+const nextLocal = (self: CronExpression, local: number): number => {
+  const dayNumber = Math.floor(local / DAY)
+  const time = nextTime(self, local - dayNumber * DAY)
+  const from = nextDay(self, time === undefined ? dayNumber + 1 : dayNumber)
+  if (from === Infinity) return Infinity
+  return from * DAY + (from === dayNumber ? time! : nextTime(self, 0)!)
+}
+
+const previousLocal = (self: CronExpression, local: number): number => {
+  const dayNumber = Math.floor(local / DAY)
+  const time = previousTime(self, local - dayNumber * DAY)
+  const from = previousDay(self, time === undefined ? dayNumber - 1 : dayNumber)
+  if (from === -Infinity) return -Infinity
+  return from * DAY + (from === dayNumber ? time! : previousTime(self, DAY - 1)!)
+}
+
+const nextTime = (self: CronExpression, time: number): number | undefined => {
+  const [hour, minute, second] = [Math.floor(time / 3600), Math.floor(time / 60) % 60, time % 60]
+  const h = firstAtLeast(self.hours, hour)
+  if (h === undefined) return undefined
+  if (h > hour) return h * 3600 + self.minutes[0]! * 60 + self.seconds[0]!
+  const m = firstAtLeast(self.minutes, minute)
+  const s = m === minute ? firstAtLeast(self.seconds, second) : self.seconds[0]
+  if (m !== undefined && s !== undefined) return h * 3600 + m * 60 + s
+  return m === minute && minute < 59 ? nextTime(self, h * 3600 + (minute + 1) * 60) : afterHour(self, hour)
+}
+
+const afterHour = (self: CronExpression, hour: number): number | undefined =>
+  hour === 23 ? undefined : nextTime(self, (hour + 1) * 3600)
+
+const previousTime = (self: CronExpression, time: number): number | undefined => {
+  const [hour, minute, second] = [Math.floor(time / 3600), Math.floor(time / 60) % 60, time % 60]
+  const h = lastAtMost(self.hours, hour)
+  if (h === undefined) return undefined
+  if (h < hour) return h * 3600 + self.minutes.at(-1)! * 60 + self.seconds.at(-1)!
+  const m = lastAtMost(self.minutes, minute)
+  const s = m === minute ? lastAtMost(self.seconds, second) : self.seconds.at(-1)
+  if (m !== undefined && s !== undefined) return h * 3600 + m * 60 + s
+  const end = m === minute ? h * 3600 + minute * 60 - 1 : hour * 3600 - 1
+  return end < 0 ? undefined : previousTime(self, end)
+}
+
+const nextDay = (self: CronExpression, dayNumber: number): number => {
+  const start = CivilTime.fromDayNumber(Math.max(dayNumber, 0))
+  const bound = self.years === undefined ? Math.min(start.year + CYCLE, MAX_YEAR) : MAX_YEAR
+  for (let year = start.year; year <= bound; year++) {
+    if (self.years !== undefined && !self.years.has(year)) continue
+    const fromMonth = year === start.year ? start.month : 1
+    for (let rest = self.months & -(1 << (fromMonth - 1)); rest !== 0; rest &= rest - 1) {
+      const month = monthOf(year, lowest(rest) + 1)
+      const isFirst = year === start.year && month.month === start.month
+      const days = daysOf(self, month) & (isFirst ? -(1 << (start.day - 1)) : -1)
+      if (days !== 0) return month.firstDayNumber + lowest(days)
+    }
+  }
+  return Infinity
+}
+
+const previousDay = (self: CronExpression, dayNumber: number): number => {
+  const last = CivilTime.fromDayNumber(Math.min(dayNumber, CivilTime.toDayNumber(MAX_YEAR, 12, 31)))
+  const bound = self.years === undefined ? Math.max(last.year - CYCLE, MIN_YEAR) : MIN_YEAR
+  for (let year = last.year; year >= bound; year--) {
+    if (self.years !== undefined && !self.years.has(year)) continue
+    const toMonth = year === last.year ? last.month : 12
+    for (let rest = self.months & (2 ** toMonth - 1); rest !== 0; rest ^= 1 << highest(rest)) {
+      const month = monthOf(year, highest(rest) + 1)
+      const isLast = year === last.year && month.month === last.month
+      const days = daysOf(self, month) & (isLast ? 2 ** last.day - 1 : -1)
+      if (days !== 0) return month.firstDayNumber + highest(days)
+    }
+  }
+  return -Infinity
+}
