@@ -75,6 +75,8 @@ interface Field {
   readonly names?: ReadonlyArray<string>
   /** Whether a range may go past the end, as `sat-mon` does. */
   readonly wraps?: boolean
+  /** Whether a step may be as long as the whole field, as in crontab's own every-60-minutes, the first value only. */
+  readonly isLenient?: boolean
   /** The valid forms, for error messages. */
   readonly forms: string
 }
@@ -102,13 +104,14 @@ const FIELDS: Record<FieldName, Field> = {
 }
 
 const CRONTAB = {
-  second: FIELDS.second,
-  minute: FIELDS.minute,
-  hour: FIELDS.hour,
-  day: { ...FIELDS.day, forms: "1-31, ranges, */n, L, L-n, LW, nW or ?" },
-  month: FIELDS.month,
+  second: { ...FIELDS.second, isLenient: true },
+  minute: { ...FIELDS.minute, isLenient: true },
+  hour: { ...FIELDS.hour, isLenient: true },
+  day: { ...FIELDS.day, isLenient: true, forms: "1-31, ranges, */n, L, L-n, LW, nW or ?" },
+  month: { ...FIELDS.month, isLenient: true },
   dayOfWeek: {
     name: "dayOfWeek",
+    isLenient: true,
     min: 0,
     max: 7,
     names: FROM_SUNDAY,
@@ -185,7 +188,9 @@ const checkOrder = (term: Term, first: number, last: number, offset: number): nu
 const checkStep = (term: Term, first: number, last: number, by: string | undefined): number => {
   if (by === undefined) return 1
   const step = Number(by)
-  const size = last >= first ? last - first : last - first + term.field.max - term.field.min + 1
+  const { isLenient, max, min } = term.field
+  const whole = max - min + 1
+  const size = isLenient === true ? whole : last >= first ? last - first : last - first + whole
   const at = term.text.length - by.length
   if (step === 0) return term.fail("a step must be at least 1", at)
   return step > Math.max(size, 1) ? term.fail(`the step ${step} is longer than the range`, at) : step

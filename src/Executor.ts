@@ -1,0 +1,102 @@
+/**
+ * Carries out one attempt of a run: the port, and the executor that does so in a fiber of this process.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type * as Job from "./Job.ts"
+import type * as Run from "./Run.ts"
+import { RunContext } from "./RunContext.ts"
+import { InvalidOption } from "./SchedulerError.ts"
+import type * as Task from "./Task.ts"
+
+/**
+ * A run that this node holds, with all that is needed to carry it out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Attempt {
+  readonly run: Run.Running
+  readonly job: Job.Job
+  readonly handler: Task.Handler
+}
+
+/**
+ * @since 0.1.0
+ * @category context
+ */
+export class Executor extends Context.Tag("effect-scheduler/Executor")<
+  Executor,
+  {
+    /** How many attempts it carries out at the same time. */
+    readonly concurrency: number
+    /** Carries out an attempt and says how it ended. Its interruption reaches the handler and waits for it. */
+    readonly execute: (attempt: Attempt) => Effect.Effect<Run.Outcome>
+  }
+>() {}
+
+const execute = ({ handler, job, run }: Attempt): Effect.Effect<Run.Outcome> =>
+  handler.run(job.payload).pipe(
+    Effect.scoped,
+    Effect.provideService(RunContext, {
+      jobId: run.jobId,
+      runId: run.id,
+      task: run.task,
+      scheduledAt: run.scheduledAt,
+      attempt: run.attempt
+    }),
+    Effect.annotateLogs({ job: run.jobId, run: run.id, attempt: run.attempt }),
+    withTimeout(job.policy.timeout),
+    Effect.exit,
+    Effect.map(toOutcome)
+  )
+
+class TimedOut {
+  readonly _tag = "TimedOut"
+  readonly after: Duration.Duration
+  constructor(after: Duration.Duration) {
+    this.after = after
+  }
+}
+
+const withTimeout =
+  (timeout: Duration.Duration) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
+    Duration.isFinite(timeout)
+      ? Effect.timeoutFail(effect, { duration: timeout, onTimeout: () => new TimedOut(timeout) })
+      : effect
+
+const toOutcome = (exit: Exit.Exit<unknown, Task.HandlerFailure | TimedOut>): Run.Outcome =>
+  Exit.match(exit, {
+    onSuccess: (value) => (value === undefined ? { _tag: "Succeeded" } : { _tag: "Succeeded", value }),
+    onFailure: (cause) => ({ _tag: "Failed", failure: toFailure(cause) })
+  })
+
+const toFailure = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Failure => {
+  const failure = Cause.failureOrCause(cause)
+  // An interruption from outside never gets here: it ends the whole attempt.
+  if (failure._tag === "Right") return { kind: "Defect", message: Cause.pretty(cause) }
+  const error = failure.left
+  if (error instanceof TimedOut) return { kind: "Timeout", message: `timed out after ${Duration.format(error.after)}` }
+  return { kind: "Error", ...error }
+}
+
+/**
+ * Attempts as fibers of this process, `concurrency` (default 10) at the same time. Throws `InvalidOption`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFiber = (options?: { readonly concurrency?: number | undefined }): Layer.Layer<Executor> => {
+  const concurrency = options?.concurrency ?? 10
+  if (!(concurrency >= 1)) {
+    throw new InvalidOption({ option: "concurrency", value: String(concurrency), expected: "a number of at least 1" })
+  }
+  return Layer.succeed(Executor, { concurrency, execute })
+}

@@ -1,0 +1,19 @@
+/**
+ * A job scheduler for Effect applications.
+ *
+ * @since 0.1.0
+ */
+export * as CivilTime from "./CivilTime.ts"
+export * as CronExpression from "./CronExpression.ts"
+export * as Crontab from "./Crontab.ts"
+export * as Executor from "./Executor.ts"
+export * as Job from "./Job.ts"
+export * as JobStore from "./JobStore.ts"
+export * as Policy from "./Policy.ts"
+export * as Run from "./Run.ts"
+export * as RunContext from "./RunContext.ts"
+export * as Scheduler from "./Scheduler.ts"
+export * as SchedulerError from "./SchedulerError.ts"
+export * as SchedulerEvent from "./SchedulerEvent.ts"
+export * as Task from "./Task.ts"
+export * as Trigger from "./Trigger.ts"
