@@ -392,17 +392,10 @@ const nextWake = (memory: Memory, node: string, tasks: ReadonlySet<string>): num
   return wake
 }
 
-const manualRun = (memory: Memory, job: Job.Job, now: DateTime.Utc): Run.Run => {
+const fire = (memory: Memory, job: Job.Job, now: DateTime.Utc): Run.Run => {
   let count = 1
-  while (memory.runs.has(Run.makeId(job.id, job.incarnation, Run.manualKey(now, count)))) count++
-  const run = Run.make({
-    jobId: job.id,
-    incarnation: job.incarnation,
-    task: job.task,
-    policy: job.policy,
-    scheduledAt: now,
-    key: Run.manualKey(now, count)
-  })
+  while (memory.runs.has(Run.manual(job, now, count).id)) count++
+  const run = Run.manual(job, now, count)
   return memory.putRun(memory.instances(job) >= job.policy.maxInstances ? Run.skip(run, now) : run)
 }
 
@@ -471,7 +464,7 @@ export const makeMemory: Effect.Effect<JobStore["Type"]> = Effect.gen(function* 
         })
       ),
     runs: (filter) => Effect.sync(() => listRuns(memory, filter)),
-    fire: (id, now) => announce(Effect.map(find(id), (job) => manualRun(memory, job, now))),
+    fire: (id, now) => announce(Effect.map(find(id), (job) => fire(memory, job, now))),
     claim: ({ limit, now }) =>
       Effect.sync(() => {
         const advances: Array<Claim["advances"][number]> = []

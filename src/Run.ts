@@ -164,12 +164,24 @@ export const make = (options: {
 export const makeId = (jobId: string, incarnation: number, key: string): string => `${jobId}/${incarnation}/${key}`
 
 /**
- * The key of the nth manual run of a job at one instant, counted from 1.
+ * The nth run of a job, counted from 1, that somebody asked for at one instant.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const manualKey = (now: DateTime.Utc, count: number): string => `manual/${DateTime.formatIso(now)}/${count}`
+export const manual = (
+  job: { readonly id: string; readonly incarnation: number; readonly task: string; readonly policy: Policy.Policy },
+  now: DateTime.Utc,
+  count: number
+): Run =>
+  make({
+    jobId: job.id,
+    incarnation: job.incarnation,
+    task: job.task,
+    policy: job.policy,
+    scheduledAt: now,
+    key: `manual/${DateTime.formatIso(now)}/${count}`
+  })
 
 const startBy = (scheduledAt: DateTime.Utc, grace: Duration.Duration): Option.Option<DateTime.Utc> =>
   Duration.isFinite(grace) ? Option.some(DateTime.addDuration(scheduledAt, grace)) : Option.none()
