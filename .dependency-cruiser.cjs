@@ -1,7 +1,8 @@
 /** The floors of src, from high to low: a module imports from its own floor or a lower one. The rest are values. */
 const floors = {
-  faces: ["index", "bin", "CronDaemon", "RunTable", "TestScheduler", "SchedulerServer"],
+  faces: ["index", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "SchedulerServer"],
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
+  loops: ["SchedulerLoop"],
   ports: ["JobStore", "JobStoreConformance", "Executor", "SchedulerEvent"],
   records: ["Job", "Run"]
 }
@@ -15,7 +16,7 @@ const adapters = {
 }
 
 /** What needs an optional peer, a terminal or a test runner: each has an entry point of its own. */
-const apart = [...Object.keys(adapters), "SchedulerServer", "bin", "CronDaemon", "RunTable", "JobStoreConformance"]
+const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "bin", "CommandLine", "CronDaemon", "RunTable", "JobStoreConformance"]
 
 const modules = (names) => `^src/(${names.join("|")})\\.ts$`
 

@@ -231,15 +231,15 @@ const parseDay = (text: string): DaySet | undefined => {
 
 const addDay = (set: DaySet, term: Term): void => {
   const [first, second, ...rest] = term.text.split(/\s+/)
-  if (rest.length > 0) return term.fail("a term has at most two words")
-  if (second !== undefined) return addOrdinal(set, term, first!, second)
-  if (first === "last") set.fromLast |= 1
+  if (rest.length > 0) term.fail("a term has at most two words")
+  else if (second !== undefined) addOrdinal(set, term, first!, second)
+  else if (first === "last") set.fromLast |= 1
   else set.days |= bits(expand(FIELDS.day, range(term)), 1)
 }
 
 const addOrdinal = (set: DaySet, term: Term, ordinal: string, name: string): void => {
   const weekday = FROM_MONDAY.indexOf(name)
-  if (weekday < 0) return term.fail(`${JSON.stringify(name)} is not a weekday`, term.text.length - name.length)
+  if (weekday < 0) term.fail(`${JSON.stringify(name)} is not a weekday`, term.text.length - name.length)
   const nth = ORDINALS.indexOf(ordinal)
   if (ordinal === "last") set.lastWeekdays |= 1 << weekday
   else if (nth >= 0) set.nth.add(7 * nth + weekday)
@@ -475,8 +475,10 @@ const daysOf = (self: CronExpression, month: Month): number => {
 const lowest = (set: number): number => 31 - Math.clz32(set & -set)
 const highest = (set: number): number => 31 - Math.clz32(set)
 
-const firstAtLeast = (values: ReadonlyArray<number>, least: number): number | undefined => values.find((v) => v >= least)
-const lastAtMost = (values: ReadonlyArray<number>, most: number): number | undefined => values.findLast((v) => v <= most)
+const firstAtLeast = (values: ReadonlyArray<number>, least: number): number | undefined =>
+  values.find((v) => v >= least)
+const lastAtMost = (values: ReadonlyArray<number>, most: number): number | undefined =>
+  values.findLast((v) => v <= most)
 
 const DAY = 86_400
 

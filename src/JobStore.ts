@@ -138,10 +138,7 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
     /** Jobs in the order of their ids. */
     readonly list: (filter: JobFilter) => Effect.Effect<ReadonlyArray<Job.Job>, StoreError>
     /** Replaces one job by a pure function of it. */
-    readonly update: (
-      id: string,
-      change: (job: Job.Job) => Job.Job
-    ) => Effect.Effect<Job.Job, JobNotFound | StoreError>
+    readonly update: (id: string, change: (job: Job.Job) => Job.Job) => Effect.Effect<Job.Job, JobNotFound | StoreError>
     /** Removes a job and cancels its runs that have not started; those under way go on. */
     readonly remove: (id: string, now: DateTime.Utc) => Effect.Effect<Removal, JobNotFound | StoreError>
     /** Makes the jobs of a group be those declared; unchanged ones are not touched, absent ones removed or reported. */
@@ -250,7 +247,8 @@ class Memory {
     const known = this.runs.get(run.id)
     if (known?.state._tag === "Pending") this.dequeue(known)
     this.runs.set(run.id, run)
-    if (run.state._tag === "Pending") this.queue(this.later, run.task).set(run.id, { rank: 0, time: run.runAt.epochMillis })
+    if (run.state._tag === "Pending")
+      this.queue(this.later, run.task).set(run.id, { rank: 0, time: run.runAt.epochMillis })
     if (Run.isLive(run)) this.liveOf(run.jobId).add(run.id)
     else this.end(run)
     return run
@@ -375,9 +373,9 @@ const settleOne = (memory: Memory, held: Run.Running, outcome: Run.Outcome, now:
 
 const recover = (memory: Memory, now: DateTime.Utc, limit: number): ReadonlyArray<Step> => {
   const dead = [...memory.nodes].flatMap(([node, until]) => (until < now.epochMillis ? [node] : []))
-  const lost = [...memory.live.values()].flatMap((ids) =>
-    [...ids].map((id) => memory.runs.get(id)!).filter(Run.isRunning)
-  ).filter((run) => dead.includes(run.state.node))
+  const lost = [...memory.live.values()]
+    .flatMap((ids) => [...ids].map((id) => memory.runs.get(id)!).filter(Run.isRunning))
+    .filter((run) => dead.includes(run.state.node))
   if (lost.length <= limit) for (const node of dead) memory.nodes.delete(node)
   return lost.slice(0, limit).flatMap((run) => Option.toArray(settleOne(memory, run, { _tag: "Crashed" }, now)))
 }
@@ -385,7 +383,11 @@ const recover = (memory: Memory, now: DateTime.Utc, limit: number): ReadonlyArra
 const nextWake = (memory: Memory, node: string, tasks: ReadonlySet<string>): number => {
   let wake = memory.due.peek()?.time ?? Infinity
   for (const task of tasks) {
-    wake = Math.min(wake, memory.later.get(task)?.peek()?.time ?? Infinity, memory.ready.get(task)?.peek()?.time ?? Infinity)
+    wake = Math.min(
+      wake,
+      memory.later.get(task)?.peek()?.time ?? Infinity,
+      memory.ready.get(task)?.peek()?.time ?? Infinity
+    )
   }
   // The lease holds to its last millisecond.
   for (const [other, until] of memory.nodes) if (other !== node) wake = Math.min(wake, until + 1)
@@ -415,6 +417,75 @@ const listRuns = (memory: Memory, filter: RunFilter): ReadonlyArray<Run.Run> =>
     .sort((a, b) => b.scheduledAt.epochMillis - a.scheduledAt.epochMillis || (a.id < b.id ? 1 : -1))
     .slice(0, filter.limit ?? 100)
 
+const find = (memory: Memory, id: string): Effect.Effect<Job.Job, JobNotFound> =>
+  Effect.suspend(() => {
+    const job = memory.jobs.get(id)
+    return job === undefined ? Effect.fail(new JobNotFound({ jobId: id })) : Effect.succeed(job)
+  })
+
+const firstTaken = (memory: Memory, jobs: ReadonlyArray<Job.Job>): Job.Job | undefined => {
+  const seen = new Set<string>()
+  return jobs.find(({ id }) => memory.jobs.has(id) || seen.size === seen.add(id).size)
+}
+
+const add = (
+  memory: Memory,
+  jobs: ReadonlyArray<Job.Job>,
+  onConflict: OnConflict
+): Effect.Effect<ReadonlyArray<Change>, JobExists> =>
+  Effect.suspend(() => {
+    const taken = onConflict === "fail" ? firstTaken(memory, jobs) : undefined
+    if (taken !== undefined) return Effect.fail(new JobExists({ jobId: taken.id }))
+    return Effect.succeed(jobs.map((job) => declare(memory, job, onConflict)))
+  })
+
+const reconcile = (
+  memory: Memory,
+  { absent, group, jobs, now }: Parameters<JobStore["Type"]["reconcile"]>[0]
+): Reconciliation => {
+  const declared = new Set(jobs.map(({ id }) => id))
+  const changes = jobs.map((job) => reconcileOne(memory, job))
+  const gone = [...memory.jobs.values()].filter(matches({ group })).filter(({ id }) => !declared.has(id))
+  const end = (job: Job.Job): Removal => (absent === "remove" ? remove(memory, job, now) : { job, cancelled: [] })
+  return { changes, absent: gone.sort(byId).map(end) }
+}
+
+const claim = (memory: Memory, now: DateTime.Utc, limit: number): Claim => {
+  const advances: Array<Claim["advances"][number]> = []
+  for (let head = memory.due.peek(); head !== undefined && head.time <= now.epochMillis; head = memory.due.peek()) {
+    if (advances.length === limit) break
+    advances.push(claimOne(memory, memory.jobs.get(head.id)!, now))
+  }
+  return { advances, parked: [] }
+}
+
+const start = (
+  memory: Memory,
+  { limit, node, now, tasks }: Parameters<JobStore["Type"]["start"]>[0]
+): ReadonlyArray<Step> => {
+  for (const task of tasks) memory.ripen(task, now.epochMillis)
+  const steps: Array<Step> = []
+  let started = 0
+  for (let queue = memory.firstReady(tasks); queue !== undefined && started < limit; queue = memory.firstReady(tasks)) {
+    const step = startOne(memory, memory.runs.get(queue.peek()!.id)!, node, now)
+    if (Run.isRunning(step.run)) started++
+    steps.push(step)
+  }
+  return steps
+}
+
+const register = (memory: Memory, now: DateTime.Utc, lease: Duration.Duration): string => {
+  const node = `node-${++memory.registrations}`
+  memory.nodes.set(node, now.epochMillis + Duration.toMillis(lease))
+  return node
+}
+
+const renew = (memory: Memory, node: string, now: DateTime.Utc, lease: Duration.Duration): boolean => {
+  const isAlive = memory.nodes.has(node)
+  if (isAlive) memory.nodes.set(node, now.epochMillis + Duration.toMillis(lease))
+  return isAlive
+}
+
 /**
  * A store that lives and dies with the process, and holds to the same rules as the others. It remembers the last
  * 10 000 ended runs at least.
@@ -426,82 +497,25 @@ export const makeMemory: Effect.Effect<JobStore["Type"]> = Effect.gen(function* 
   const memory = new Memory()
   const hub = yield* PubSub.sliding<void>(1)
   const announce = <A, E>(effect: Effect.Effect<A, E>) => Effect.tap(effect, () => hub.publish(undefined))
-
-  const find = (id: string): Effect.Effect<Job.Job, JobNotFound> =>
-    Effect.suspend(() => {
-      const job = memory.jobs.get(id)
-      return job === undefined ? Effect.fail(new JobNotFound({ jobId: id })) : Effect.succeed(job)
-    })
-
-  const firstTaken = (jobs: ReadonlyArray<Job.Job>): Job.Job | undefined => {
-    const seen = new Set<string>()
-    return jobs.find(({ id }) => memory.jobs.has(id) || seen.size === seen.add(id).size)
-  }
-
   return JobStore.of({
     timing: { poll: Duration.infinity, lease: Duration.infinity, renewal: Duration.infinity },
     changes: Stream.fromPubSub(hub),
-    add: (jobs, onConflict) =>
-      announce(
-        Effect.suspend(() => {
-          const taken = onConflict === "fail" ? firstTaken(jobs) : undefined
-          if (taken !== undefined) return Effect.fail(new JobExists({ jobId: taken.id }))
-          return Effect.succeed(jobs.map((job) => declare(memory, job, onConflict)))
-        })
-      ),
+    add: (jobs, onConflict) => announce(add(memory, jobs, onConflict)),
     get: (id) => Effect.sync(() => Option.fromNullable(memory.jobs.get(id))),
     list: (filter) => Effect.sync(() => [...memory.jobs.values()].filter(matches(filter)).sort(byId)),
-    update: (id, change) => announce(Effect.map(find(id), (job) => memory.putJob(change(job)))),
-    remove: (id, now) => Effect.map(find(id), (job) => remove(memory, job, now)),
-    reconcile: ({ absent, group, jobs, now }) =>
-      announce(
-        Effect.sync(() => {
-          const declared = new Set(jobs.map(({ id }) => id))
-          const changes = jobs.map((job) => reconcileOne(memory, job))
-          const gone = [...memory.jobs.values()].filter(matches({ group })).filter(({ id }) => !declared.has(id))
-          const report = (job: Job.Job): Removal => ({ job, cancelled: [] })
-          return { changes, absent: gone.sort(byId).map(absent === "remove" ? (job) => remove(memory, job, now) : report) }
-        })
-      ),
+    update: (id, change) => announce(Effect.map(find(memory, id), (job) => memory.putJob(change(job)))),
+    remove: (id, now) => Effect.map(find(memory, id), (job) => remove(memory, job, now)),
+    reconcile: (options) => announce(Effect.sync(() => reconcile(memory, options))),
     runs: (filter) => Effect.sync(() => listRuns(memory, filter)),
-    fire: (id, now) => announce(Effect.map(find(id), (job) => fire(memory, job, now))),
-    claim: ({ limit, now }) =>
-      Effect.sync(() => {
-        const advances: Array<Claim["advances"][number]> = []
-        for (let head = memory.due.peek(); head !== undefined && head.time <= now.epochMillis; head = memory.due.peek()) {
-          if (advances.length === limit) break
-          advances.push(claimOne(memory, memory.jobs.get(head.id)!, now))
-        }
-        return { advances, parked: [] }
-      }),
-    start: ({ limit, node, now, tasks }) =>
-      Effect.sync(() => {
-        for (const task of tasks) memory.ripen(task, now.epochMillis)
-        const steps: Array<Step> = []
-        let started = 0
-        for (let queue = memory.firstReady(tasks); queue !== undefined && started < limit; queue = memory.firstReady(tasks)) {
-          const step = startOne(memory, memory.runs.get(queue.peek()!.id)!, node, now)
-          if (step.run.state._tag === "Running") started++
-          steps.push(step)
-        }
-        return steps
-      }),
+    fire: (id, now) => announce(Effect.map(find(memory, id), (job) => fire(memory, job, now))),
+    claim: ({ limit, now }) => Effect.sync(() => claim(memory, now, limit)),
+    start: (options) => Effect.sync(() => start(memory, options)),
     settle: (settlements, now) =>
       Effect.sync(() =>
         settlements.flatMap(({ outcome, run }) => Option.toArray(settleOne(memory, run, outcome, now)))
       ),
-    register: ({ lease, now }) =>
-      Effect.sync(() => {
-        const node = `node-${++memory.registrations}`
-        memory.nodes.set(node, now.epochMillis + Duration.toMillis(lease))
-        return node
-      }),
-    renew: ({ lease, node, now }) =>
-      Effect.sync(() => {
-        const isAlive = memory.nodes.has(node)
-        if (isAlive) memory.nodes.set(node, now.epochMillis + Duration.toMillis(lease))
-        return isAlive
-      }),
+    register: ({ lease, now }) => Effect.sync(() => register(memory, now, lease)),
+    renew: ({ lease, node, now }) => Effect.sync(() => renew(memory, node, now, lease)),
     recover: ({ limit, now }) => Effect.sync(() => recover(memory, now, limit)),
     release: (node) => Effect.sync(() => void memory.nodes.delete(node)),
     nextWake: ({ node, tasks }) => Effect.sync(() => instantOption(nextWake(memory, node, tasks)))

@@ -286,4 +286,7 @@ export const miss = (self: Run, now: DateTime.Utc): Run => ({ ...self, state: { 
  * @since 0.1.0
  * @category decisions
  */
-export const cancel = (self: Run, now: DateTime.Utc): Run => ({ ...self, state: { _tag: "Cancelled", finishedAt: now } })
+export const cancel = (self: Run, now: DateTime.Utc): Run => ({
+  ...self,
+  state: { _tag: "Cancelled", finishedAt: now }
+})

@@ -61,9 +61,8 @@ export interface JobSettings extends Policy.PolicyOptions {
  * @since 0.1.0
  * @category models
  */
-export type PayloadOption<T extends Task.Any> = undefined extends Task.Payload<T>
-  ? { readonly payload?: Task.Payload<T> }
-  : { readonly payload: Task.Payload<T> }
+export type PayloadOption<T extends Task.Any> =
+  undefined extends Task.Payload<T> ? { readonly payload?: Task.Payload<T> } : { readonly payload: Task.Payload<T> }
 
 /**
  * @since 0.1.0
@@ -391,7 +390,12 @@ const tellRemoval = ({ hub }: Engine, { cancelled, job }: Removal, at: DateTime.
 
 const buildJob = (
   self: Engine,
-  { group, payload, settings, task }: {
+  {
+    group,
+    payload,
+    settings,
+    task
+  }: {
     readonly task: Task.Any
     readonly payload: unknown
     readonly settings: JobSettings

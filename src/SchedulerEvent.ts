@@ -100,7 +100,9 @@ export const makeHub = (capacity: number): Effect.Effect<Hub, never, Scope.Scope
     })
     yield* Effect.addFinalizer(() => Effect.forEach(listeners, ({ mailbox }) => mailbox.end, { discard: true }))
     return {
-      publish: (event) => listeners.forEach((listener) => tell(listener, event)),
+      publish: (event) => {
+        for (const listener of listeners) tell(listener, event)
+      },
       subscribe,
       events: Stream.unwrapScoped(subscribe)
     }

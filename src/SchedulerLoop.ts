@@ -307,7 +307,9 @@ const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
   })
 
 const logUnhandled = (self: Actor, advances: ReadonlyArray<Job.Advance>): Effect.Effect<void> => {
-  const news = advances.map(({ next }) => next.task).filter((task) => !self.tasks.has(task) && !self.unhandled.has(task))
+  const news = advances
+    .map(({ next }) => next.task)
+    .filter((task) => !self.tasks.has(task) && !self.unhandled.has(task))
   return Effect.forEach(new Set(news), (task) => {
     self.unhandled.add(task)
     return Effect.logWarning(`Task "${task}" has no handler on this node: its runs are left for a node that has one`)

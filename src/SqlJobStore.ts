@@ -88,14 +88,30 @@ const operations = (db: Database, announce: Effect.Effect<void>): Omit<Store, "t
   const step = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>) =>
     refail(operation, db.transaction(effect))
   return {
-    add: (jobs, onConflict) => change("add jobs", Effect.forEach(jobs, (job) => declare(db, job, onConflict))),
+    add: (jobs, onConflict) =>
+      change(
+        "add jobs",
+        Effect.forEach(jobs, (job) => declare(db, job, onConflict))
+      ),
     get: (id) => refail("read a job", Effect.flatMap(findRow(db, id), Effect.transposeMapOption(readJob))),
     list: (filter) => refail("list jobs", list(db, filter)),
-    update: (id, f) => change("update a job", Effect.flatMap(findJob(db, id), (job) => writeJob(db, f(job)))),
-    remove: (id, now) => step("remove a job", Effect.flatMap(findJob(db, id), (job) => remove(db, job, now))),
+    update: (id, f) =>
+      change(
+        "update a job",
+        Effect.flatMap(findJob(db, id), (job) => writeJob(db, f(job)))
+      ),
+    remove: (id, now) =>
+      step(
+        "remove a job",
+        Effect.flatMap(findJob(db, id), (job) => remove(db, job, now))
+      ),
     reconcile: (options) => change("reconcile a group", reconcile(db, options)),
     runs: (filter) => refail("list runs", listRuns(db, filter)),
-    fire: (id, now) => change("fire a job", Effect.flatMap(findJob(db, id), (job) => fire(db, job, now))),
+    fire: (id, now) =>
+      change(
+        "fire a job",
+        Effect.flatMap(findJob(db, id), (job) => fire(db, job, now))
+      ),
     claim: (options) => step("claim due jobs", claim(db, options)),
     start: (options) => step("start runs", start(db, options)),
     settle: (settlements, now) => step("settle runs", settle(db, settlements, now)),
@@ -302,7 +318,11 @@ const list = ({ names, sql }: Database, filter: JobStore.JobFilter): Effect.Effe
     return jobs.filter(Either.isRight).map(({ right }) => right)
   })
 
-const remove = (db: Database, job: Job.Job, now: DateTime.Utc): Effect.Effect<JobStore.Removal, StoreError | SqlError> =>
+const remove = (
+  db: Database,
+  job: Job.Job,
+  now: DateTime.Utc
+): Effect.Effect<JobStore.Removal, StoreError | SqlError> =>
   Effect.gen(function* () {
     const { names, sql } = db
     const rows = yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE job_id = ${job.id}
@@ -394,10 +414,7 @@ const fire = (db: Database, job: Job.Job, now: DateTime.Utc): Effect.Effect<Run.
 // the tick
 // ---------------------------------------------------------------------------------------------------------------------
 
-const claim = (
-  db: Database,
-  { limit, now }: Parameters<Store["claim"]>[0]
-): Effect.Effect<JobStore.Claim, SqlError> =>
+const claim = (db: Database, { limit, now }: Parameters<Store["claim"]>[0]): Effect.Effect<JobStore.Claim, SqlError> =>
   Effect.gen(function* () {
     const { names, sql } = db
     const rows = yield* sql<JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE due_at <= ${now.epochMillis}
@@ -408,7 +425,10 @@ const claim = (
     yield* Effect.forEach(parked, ({ jobId, reason }) => park(db, jobId, reason, now))
     const running = yield* instances(db, jobs)
     const advances = jobs.map((job) => Job.advance(job, now, running.get(job.id) ?? 0))
-    yield* insertRuns(db, advances.flatMap(({ missed, runs, skipped }) => [...missed, ...runs, ...skipped]))
+    yield* insertRuns(
+      db,
+      advances.flatMap(({ missed, runs, skipped }) => [...missed, ...runs, ...skipped])
+    )
     return { advances: yield* Effect.forEach(advances, (advance) => moveOn(db, advance)), parked }
   })
 
@@ -558,7 +578,8 @@ const recover = (
     const dead = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.nodes)} WHERE expires_at < ${now.epochMillis}`
     if (dead.length === 0) return []
     const nodes = dead.map(({ id }) => id)
-    const rows = yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running' AND ${sql.in("node", nodes)}
+    const rows =
+      yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running' AND ${sql.in("node", nodes)}
       ORDER BY scheduled_at, id LIMIT ${limit}`
     if (rows.length < limit) yield* sql`DELETE FROM ${sql(names.nodes)} WHERE ${sql.in("id", nodes)}`
     const lost = (yield* Effect.forEach(rows, readRun)).filter(Run.isRunning)

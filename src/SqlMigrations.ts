@@ -51,9 +51,7 @@ export const migrations = (
  * @since 0.1.0
  * @category migrations
  */
-export const run = (
-  prefix: string
-): Effect.Effect<void, SqlError | Migrator.MigrationError, SqlClient.SqlClient> =>
+export const run = (prefix: string): Effect.Effect<void, SqlError | Migrator.MigrationError, SqlClient.SqlClient> =>
   Effect.asVoid(
     Migrator.make({})({ loader: Migrator.fromRecord(migrations(prefix)), table: tables(prefix).migrations })
   )

@@ -141,7 +141,10 @@ const findNonJson = (value: unknown, path: ReadonlyArray<string>): Option.Option
     const entries = Object.entries(value).filter(([, inner]) => inner !== undefined)
     return Option.firstSomeOf(entries.map(([key, inner]) => findNonJson(inner, [...path, key])))
   }
-  return Option.some({ path: path.join("."), message: "its encoded form is not JSON; give the field a Schema that encodes it" })
+  return Option.some({
+    path: path.join("."),
+    message: "its encoded form is not JSON; give the field a Schema that encodes it"
+  })
 }
 
 const isPlain = (value: unknown): value is object =>
@@ -207,7 +210,10 @@ const withContext =
   (own: Context.Context<RunContext | Scope.Scope>): Context.Context<R> =>
     Context.merge(context, own) as Context.Context<R>
 
-const makeHandler = <T extends Any>(self: T, handle: HandlerFunction<T, RunContext | Scope.Scope>): Handler<T["name"]> => {
+const makeHandler = <T extends Any>(
+  self: T,
+  handle: HandlerFunction<T, RunContext | Scope.Scope>
+): Handler<T["name"]> => {
   const decode = Schema.decodeUnknown(self.payload)
   const run = (payload: unknown) =>
     decode(self.payload === Schema.Void ? undefined : payload).pipe(

@@ -270,7 +270,13 @@ export const interval = (options: IntervalOptions): Trigger => {
   const units = Object.entries(UNITS) as ReadonlyArray<[keyof typeof UNITS, number]>
   const everyMillis = units.reduce((sum, [unit, millis]) => sum + (options[unit] ?? 0) * millis, 0)
   if (!Number.isSafeInteger(everyMillis) || everyMillis < 1) {
-    throw invalid("interval", `${everyMillis} ms`, 0, "it is no period", "a positive whole number of milliseconds in all")
+    throw invalid(
+      "interval",
+      `${everyMillis} ms`,
+      0,
+      "it is no period",
+      "a positive whole number of milliseconds in all"
+    )
   }
   return new IntervalTrigger({ _tag: "Interval", everyMillis, ...bounds(options, "UTC") })
 }
@@ -279,7 +285,9 @@ export const interval = (options: IntervalOptions): Trigger => {
  * @since 0.1.0
  * @category models
  */
-export interface CronOptions extends CivilOptions, Partial<Record<CronExpression.FieldName, number | string | undefined>> {}
+export interface CronOptions
+  extends CivilOptions,
+    Partial<Record<CronExpression.FieldName, number | string | undefined>> {}
 
 /**
  * Wall-clock fields, all of which must match. Weekdays count 0–6 **from Monday**. Fields more significant than the least
@@ -330,7 +338,19 @@ export const parseCrontab = (expression: string, options?: CivilOptions): Either
  */
 export const parseCron = (options: CronOptions): Either.Either<Trigger, InvalidTrigger> => attempt(() => cron(options))
 
-const attempt = (make: () => Trigger): Either.Either<Trigger, InvalidTrigger> =>
+/**
+ * An instant from text, as `at` reads it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const parseInstant = (
+  text: string,
+  options?: { readonly timezone?: TimeZone | undefined }
+): Either.Either<DateTime.Utc, InvalidTrigger> =>
+  attempt(() => DateTime.unsafeMake(readInstant("instant", text, zoneName(options?.timezone))))
+
+const attempt = <A>(make: () => A): Either.Either<A, InvalidTrigger> =>
   Either.try({
     try: make,
     catch: (error) => {
@@ -379,17 +399,24 @@ const zoneName = (timezone: TimeZone | undefined): string => {
 const zoneOf = (name: string): CivilTime.Zone => {
   const zone = CivilTime.zone(name)
   if (zone !== undefined) return zone
-  throw invalid("timezone", name, 0, "no such time zone", `an IANA name such as "Europe/Berlin", "UTC", "+05:30" or "local"`)
+  throw invalid(
+    "timezone",
+    name,
+    0,
+    "no such time zone",
+    `an IANA name such as "Europe/Berlin", "UTC", "+05:30" or "local"`
+  )
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // instants
 // ---------------------------------------------------------------------------------------------------------------------
 
-const DATE = /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-]\d{2}:?\d{2}))?$/i
+const DATE =
+  /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-]\d{2}:?\d{2}))?$/i
 
 const instantText = (field: string, instant: Instant, timezone: string): string => {
-  const millis = typeof instant === "string" ? parseInstant(field, instant, timezone) : toMillis(instant)
+  const millis = typeof instant === "string" ? readInstant(field, instant, timezone) : toMillis(instant)
   // ECMAScript's range of dates, which Invalid Date is outside of.
   if (Math.abs(millis) <= 8.64e15) return new Date(millis).toISOString()
   throw invalid(field, String(instant), 0, "it is no instant", "a valid Date, DateTime, or ISO 8601 text")
@@ -402,7 +429,7 @@ const toMillis = (instant: DateTime.DateTime.Input): number =>
       ? instant.getTime()
       : DateTime.toEpochMillis(DateTime.unsafeMake(instant))
 
-const parseInstant = (field: string, text: string, timezone: string): number => {
+const readInstant = (field: string, text: string, timezone: string): number => {
   const expected = `"2026-12-01", "2026-12-01 09:00:00" or ISO 8601 text with an offset`
   const match = DATE.exec(text.trim())
   if (match === null) throw invalid(field, text, 0, "it is not understood", expected)
@@ -410,7 +437,8 @@ const parseInstant = (field: string, text: string, timezone: string): number => 
   if (month! < 1 || month! > 12 || day! < 1 || day! > CivilTime.daysInMonth(year!, month!)) {
     throw invalid(field, text, 0, "there is no such date", expected)
   }
-  if (hour! > 23 || minute! > 59 || second! > 59) throw invalid(field, text, 0, "there is no such time of day", expected)
+  if (hour! > 23 || minute! > 59 || second! > 59)
+    throw invalid(field, text, 0, "there is no such time of day", expected)
   const local = CivilTime.toDayNumber(year!, month!, day!) * 86_400 + hour! * 3600 + minute! * 60 + second!
   const zone = zoneOf(match[8]?.toUpperCase() ?? timezone)
   return CivilTime.toInstant(zone, local) * 1000 + Math.floor(Number(`0.${match[7] ?? 0}`) * 1000)

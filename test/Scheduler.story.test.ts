@@ -13,7 +13,10 @@ import * as Trigger from "../src/Trigger.ts"
 const Work = Task.make("Work", { payload: Schema.Struct({ seconds: Schema.Number }) })
 
 const WorkLive = Task.toLayer(Work, ({ seconds }) =>
-  Effect.zipRight(RunContext, Effect.when(Effect.sleep(seconds * 1000), () => seconds > 0))
+  Effect.zipRight(
+    RunContext,
+    Effect.when(Effect.sleep(seconds * 1000), () => seconds > 0)
+  )
 )
 
 const SchedulerLive = Scheduler.layer().pipe(
@@ -29,7 +32,9 @@ const live = (minutes: number, before: Effect.Effect<unknown, unknown, Scheduler
     yield* before
     yield* TestClock.adjust(`${minutes} minutes`)
     yield* scheduler.shutdown({ wait: false })
-    return Chunk.toReadonlyArray(yield* Stream.runCollect(Stream.takeUntil(events, (e) => e._tag === "SchedulerShutdown")))
+    return Chunk.toReadonlyArray(
+      yield* Stream.runCollect(Stream.takeUntil(events, (e) => e._tag === "SchedulerShutdown"))
+    )
   }).pipe(Effect.provide(SchedulerLive), Effect.scoped)
 
 const everyMinute = Trigger.cron({ minute: "*", timezone: "UTC" })

@@ -28,7 +28,8 @@ const vectors: ReadonlyArray<Vector> = JSON.parse(
 
 /** The vectors that cannot hold, each for a reason. */
 const byDesign: Record<string, string> = {
-  "cron-035": "the 3.x line goes back when the clock does; ours is asked for what comes after an instant, whatever the clock",
+  "cron-035":
+    "the 3.x line goes back when the clock does; ours is asked for what comes after an instant, whatever the clock",
   "cron-055": "its start lies 5 µs after a match; our instants have milliseconds",
   "cron-058": "a cron without any field is an error",
   "cron-059": "a cron without any field is an error",

@@ -1,0 +1,203 @@
+/**
+ * The command line: `run` a crontab, explain what comes `next`, and show the `history`.
+ *
+ * @since 0.1.0
+ */
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import cronstrue from "cronstrue"
+import * as Console from "effect/Console"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as CronDaemon from "./CronDaemon.ts"
+import { JobStore } from "./JobStore.ts"
+import * as RunTable from "./RunTable.ts"
+import type { InvalidTrigger } from "./SchedulerError.ts"
+import * as Trigger from "./Trigger.ts"
+
+const VERSION = "0.1.0"
+
+const database = Options.text("db").pipe(
+  Options.withDefault("jobs.sqlite"),
+  Options.withDescription("The SQLite file that keeps jobs, cursors and run history; made if it is not there.")
+)
+
+const refuse = (message: string) => ValidationError.invalidValue(HelpDoc.p(message))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// run
+// ---------------------------------------------------------------------------------------------------------------------
+
+const file = Args.text({ name: "file" }).pipe(
+  Args.withDescription("A crontab(5) file in the form of a user's: no user column.")
+)
+
+const coalesce = Options.choice("coalesce", ["latest", "earliest", "all"]).pipe(
+  Options.withDefault("latest" as const),
+  Options.withDescription("Which of several missed times to make up for: the last one, the first one, or all of them.")
+)
+
+const duration = (name: string, otherwise: string) =>
+  Options.text(name).pipe(
+    Options.withDefault(otherwise),
+    Options.mapEffect((text) =>
+      Option.match(decodeDuration(text), {
+        onNone: () =>
+          Effect.fail(refuse(`--${name} ${JSON.stringify(text)}: expected a duration such as "90 seconds"`)),
+        onSome: Effect.succeed
+      })
+    )
+  )
+
+const grace = duration("grace", "infinity").pipe(
+  Options.withDescription('How late a run may start at most, such as "90 seconds"; later ones are recorded as missed.')
+)
+
+const lease = duration("lease", "15 seconds").pipe(
+  Options.withDescription("How long after the death of a daemon the next one takes over the commands under way.")
+)
+
+const decodeDuration = (text: string): Option.Option<Duration.Duration> =>
+  text === "infinity"
+    ? Option.some(Duration.infinity)
+    : Duration.decodeUnknown(/^\d+$/.test(text) ? `${text} seconds` : text)
+
+const concurrency = Options.integer("concurrency").pipe(
+  Options.withDefault(10),
+  Options.withDescription("How many commands run at the same time."),
+  Options.filterMap(
+    (n) => (n >= 1 ? Option.some(n) : Option.none()),
+    "--concurrency: expected a whole number of at least 1"
+  )
+)
+
+const runCommand = Command.make("run", { file, database, coalesce, grace, concurrency, lease }, (options) =>
+  CronDaemon.run({ ...options, misfireGraceTime: options.grace })
+).pipe(
+  Command.withDescription(
+    "Runs the commands of a crontab file when they are due, catches up after downtime, and shows what happens. " +
+      "Runs until it is interrupted; restarting it goes on where it was, with the lines that have changed."
+  )
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// next
+// ---------------------------------------------------------------------------------------------------------------------
+
+const expression = Args.text({ name: "expression" }).pipe(
+  Args.withDescription('crontab(5) text in quotes, such as "30 5 * * mon-fri", or a macro such as @daily.')
+)
+
+const timezone = Options.text("tz").pipe(
+  Options.withDefault("local"),
+  Options.withDescription("The time zone of the expression: an IANA name, UTC, +05:30 or local.")
+)
+
+const from = Options.text("from").pipe(
+  Options.optional,
+  Options.withDescription('The time to start after, such as "2026-12-01 09:00:00" in that zone. Default: now.')
+)
+
+const MOST = 10_000
+
+const count = Options.integer("count").pipe(
+  Options.withAlias("n"),
+  Options.withDefault(5),
+  Options.withDescription("How many fire times to print."),
+  Options.filterMap(
+    (n) => (n >= 1 && n <= MOST ? Option.some(n) : Option.none()),
+    `--count: expected a whole number from 1 to ${MOST}`
+  )
+)
+
+const nextCommand = Command.make("next", { expression, timezone, from, count }, (options) =>
+  Effect.gen(function* () {
+    const trigger = yield* explained(options.expression, Trigger.parseCrontab(options.expression, options))
+    const zone = Option.getOrElse(DateTime.zoneFromString(zoneOf(trigger)), () => DateTime.zoneUnsafeMakeNamed("UTC"))
+    const start = yield* Option.match(options.from, {
+      onNone: () => DateTime.now,
+      onSome: (text) => explained(text, Trigger.parseInstant(text, options))
+    })
+    const times = Trigger.upcoming(trigger, { from: start, limit: options.count })
+    yield* Console.log(describe(options.expression))
+    yield* Effect.forEach(times, (time) => Console.log(timeLine(time, start, zone)))
+    if (times.length < options.count) yield* Console.log(times.length === 0 ? "never" : "and never again")
+  })
+).pipe(Command.withDescription("Explains a crontab expression in words and prints when it fires next."))
+
+const zoneOf = ({ json }: Trigger.Trigger): string => ("timezone" in json ? json.timezone : "UTC")
+
+const explained = <A>(
+  text: string,
+  result: Either.Either<A, InvalidTrigger>
+): Effect.Effect<A, CronDaemon.CannotStart> =>
+  Effect.mapError(result, (error) => {
+    const pointer = error.text === text ? `\n  ${text}\n  ${" ".repeat(error.position)}^` : ""
+    return new CronDaemon.CannotStart({ message: `${error.message}${pointer}` })
+  })
+
+const MACROS: Record<string, string> = { "@midnight": "@daily" }
+
+// A trigger can be right where its description is not known: the times are what counts.
+const describe = (text: string): string =>
+  Option.getOrElse(
+    Option.liftThrowable(() => cronstrue.toString(MACROS[text.trim()] ?? text.trim(), { use24HourTimeFormat: true }))(),
+    () => text
+  )
+
+const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+
+const timeLine = (time: DateTime.Utc, start: DateTime.Utc, zone: DateTime.TimeZone): string => {
+  const weekday = WEEKDAYS[DateTime.getPart(DateTime.setZone(time, zone), "weekDay")]!
+  const wait = Duration.seconds(Math.round(Duration.toSeconds(DateTime.distanceDuration(start, time))))
+  return `${RunTable.formatInstant(time, zone)}  ${weekday}  in ${Duration.format(wait)}`
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// history
+// ---------------------------------------------------------------------------------------------------------------------
+
+const job = Options.text("job").pipe(Options.optional, Options.withDescription("Only the runs of the job of this id."))
+
+const historyCommand = Command.make("history", { database, job, count }, (options) =>
+  Effect.gen(function* () {
+    const store = yield* JobStore
+    const runs = yield* store.runs({ jobId: Option.getOrUndefined(options.job), limit: options.count })
+    const zone = DateTime.zoneMakeLocal()
+    if (runs.length === 0) yield* Console.log("no runs")
+    yield* Effect.forEach(runs, (run) => Console.log(RunTable.runLine(run, zone)))
+  }).pipe(Effect.provide(CronDaemon.layerStore(options.database, { mustExist: true })))
+).pipe(Command.withDescription("Prints the last runs that a database knows of, newest first."))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// main
+// ---------------------------------------------------------------------------------------------------------------------
+
+const command = Command.make("effect-scheduler").pipe(
+  Command.withDescription("A cron that does not forget."),
+  Command.withSubcommands([runCommand, nextCommand, historyCommand])
+)
+
+/**
+ * Runs the command line with the arguments of a process, `process.argv` as it is.
+ *
+ * @since 0.1.0
+ * @category main
+ */
+export const main = (argv: ReadonlyArray<string>): void =>
+  Command.run(command, { name: "effect-scheduler", version: VERSION })(argv).pipe(
+    Effect.catchIf(
+      (error) => !ValidationError.isValidationError(error),
+      (error) => Effect.zipRight(Console.error(`effect-scheduler: ${error.message}`), Effect.fail(error))
+    ),
+    Effect.provide(NodeContext.layer),
+    NodeRuntime.runMain({ disableErrorReporting: true })
+  )

@@ -1,0 +1,649 @@
+/**
+ * What every job store must do, as named checks for any test runner: run each on a fresh store.
+ *
+ * ```ts
+ * for (const { check, name } of JobStoreConformance.checks) {
+ *   it.effect(name, () => check.pipe(Effect.provide(MyStoreLive)))
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Option from "effect/Option"
+import assert from "node:assert/strict"
+import * as Job from "./Job.ts"
+import { JobStore } from "./JobStore.ts"
+import * as Policy from "./Policy.ts"
+import * as Run from "./Run.ts"
+import * as Trigger from "./Trigger.ts"
+
+/**
+ * A promise of the port, and an Effect that fails or dies where a store breaks it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Check {
+  readonly name: string
+  readonly check: Effect.Effect<void, unknown, JobStore>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// a small world
+// ---------------------------------------------------------------------------------------------------------------------
+
+const T0 = 1_767_225_600_000
+
+/** So many seconds after the beginning of 2026. */
+const at = (seconds: number): DateTime.Utc => DateTime.unsafeMake(T0 + seconds * 1000)
+
+const lease = Duration.seconds(15)
+const work = new Set(["Work"])
+const everyMinute = Trigger.interval({ minutes: 1 })
+
+const make = (
+  id: string,
+  options: Policy.PolicyOptions & Omit<Partial<Parameters<typeof Job.make>[0]>, "policy" | "id"> = {}
+): Job.Job => {
+  const { group, isPaused, labels, name, now = at(0), payload, task = "Work", trigger = everyMinute, ...own } = options
+  const policy = Policy.override(Policy.defaults, own)
+  return Job.make({ id, group, isPaused, labels, name, now, payload, task, trigger, policy })
+}
+
+const add = (...jobs: ReadonlyArray<Job.Job>) => Effect.flatMap(JobStore, (_) => _.add(jobs, "fail"))
+const get = (id: string) => Effect.flatMap(JobStore, (_) => _.get(id))
+const claim = (seconds: number, limit = 100) =>
+  Effect.flatMap(JobStore, (_) => Effect.map(_.claim({ now: at(seconds), limit }), ({ advances }) => advances))
+const register = (seconds = 0) => Effect.flatMap(JobStore, (_) => _.register({ now: at(seconds), lease }))
+const start = (node: string, seconds: number, limit = 100, tasks: ReadonlySet<string> = work) =>
+  Effect.flatMap(JobStore, (_) => _.start({ node, now: at(seconds), limit, tasks }))
+const history = (jobId?: string) => Effect.flatMap(JobStore, (_) => _.runs({ jobId }))
+const recover = (seconds: number) => Effect.flatMap(JobStore, (_) => _.recover({ now: at(seconds), limit: 100 }))
+
+const running = (node: string, seconds: number, limit = 100) =>
+  Effect.map(start(node, seconds, limit), (steps) => steps.map(({ run }) => run).filter(Run.isRunning))
+
+const one = <A>(values: ReadonlyArray<A>): A => {
+  assert.equal(values.length, 1)
+  return values[0] as A
+}
+
+const succeeded: Run.Outcome = { _tag: "Succeeded" }
+const failed: Run.Outcome = { _tag: "Failed", failure: { kind: "Error", message: "no" } }
+
+const settle = (run: Run.Running, outcome: Run.Outcome, seconds: number) =>
+  Effect.flatMap(JobStore, (_) => _.settle([{ run, outcome }], at(seconds)))
+
+const states = (runs: ReadonlyArray<Run.Run>) =>
+  runs.map(({ scheduledAt, state }) => `${(scheduledAt.epochMillis - T0) / 1000} ${state._tag}`)
+
+const seconds = (time: Option.Option<DateTime.Utc>) =>
+  Option.getOrUndefined(Option.map(time, (_) => (_.epochMillis - T0) / 1000))
+
+const check = (name: string, effect: Effect.Effect<void, unknown, JobStore>): Check => ({ name, check: effect })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// jobs
+// ---------------------------------------------------------------------------------------------------------------------
+
+const jobChecks: ReadonlyArray<Check> = [
+  check(
+    "a job is read back as it was added",
+    Effect.gen(function* () {
+      const job = make("a", {
+        payload: { text: "ü\u0000'\"\\", list: [1, null, { deep: true }] },
+        trigger: Trigger.cron({ hour: 5, minute: 30, timezone: "Europe/Berlin" }),
+        misfireGraceTime: "30 seconds",
+        retry: { times: 3, backoff: "exponential" },
+        labels: { team: "mail" },
+        name: "A job",
+        group: "g"
+      })
+      const [change] = yield* add(job)
+      const { incarnation, ...read } = Option.getOrThrow(yield* get("a"))
+      const { incarnation: _, ...written } = job
+      assert.equal(change?._tag, "Added")
+      assert.ok(Equal.equals(read.trigger, written.trigger))
+      assert.deepEqual({ ...read, trigger: 0 }, { ...written, trigger: 0 })
+      assert.ok(incarnation >= 1)
+    })
+  ),
+
+  check(
+    "a job that is not there is none",
+    Effect.gen(function* () {
+      assert.ok(Option.isNone(yield* get("nobody")))
+      const store = yield* JobStore
+      const missing = [store.remove("nobody", at(0)), store.update("nobody", (_) => _), store.fire("nobody", at(0))]
+      for (const effect of missing) {
+        const error = yield* Effect.flip(effect as Effect.Effect<unknown, { readonly _tag: string }>)
+        assert.equal(error._tag, "JobNotFound")
+      }
+    })
+  ),
+
+  check(
+    "jobs are added all or none",
+    Effect.gen(function* () {
+      yield* add(make("b"))
+      const error = yield* Effect.flip(add(make("a"), make("b")))
+      assert.equal(error._tag, "JobExists")
+      assert.ok(Option.isNone(yield* get("a")))
+      const twice = yield* Effect.flip(add(make("c"), make("c")))
+      assert.equal(twice._tag, "JobExists")
+      assert.ok(Option.isNone(yield* get("c")))
+    })
+  ),
+
+  check(
+    '"replace" with an unchanged trigger keeps phase and next run time',
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const [change] = yield* store.add([make("a", { now: at(45), maxInstances: 7 })], "replace")
+      assert.equal(change!._tag, "Replaced")
+      const job = Option.getOrThrow(yield* get("a"))
+      assert.equal(seconds(job.nextRunTime), 60)
+      assert.equal(job.policy.maxInstances, 7)
+    })
+  ),
+
+  check(
+    '"replace" with another trigger starts a new phase',
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      yield* store.add([make("a", { now: at(45), trigger: Trigger.interval({ minutes: 2 }) })], "replace")
+      assert.equal(seconds(Option.getOrThrow(yield* get("a")).nextRunTime), 165)
+    })
+  ),
+
+  check(
+    '"keep" leaves the stored job as it is',
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const [change] = yield* store.add([make("a", { maxInstances: 7 })], "keep")
+      assert.equal(change!._tag, "Kept")
+      assert.equal(Option.getOrThrow(yield* get("a")).policy.maxInstances, 1)
+    })
+  ),
+
+  check(
+    "jobs are listed in the order of their ids, by group and task",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("c", { group: "g" }), make("a", { group: "g" }), make("b", { task: "Other" }))
+      const ids = (filter: Parameters<typeof store.list>[0]) =>
+        Effect.map(store.list(filter), (jobs) => jobs.map(({ id }) => id))
+      assert.deepEqual(yield* ids({}), ["a", "b", "c"])
+      assert.deepEqual(yield* ids({ group: "g" }), ["a", "c"])
+      assert.deepEqual(yield* ids({ task: "Other" }), ["b"])
+      assert.deepEqual(yield* ids({ group: "g", task: "Other" }), [])
+    })
+  ),
+
+  check(
+    "an update is read back, and counts for the next claim",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      yield* store.update("a", (job) => Job.pause(job, at(1), "tea"))
+      assert.deepEqual(yield* claim(60), [])
+      yield* store.update("a", (job) => Job.resume(job, at(70)))
+      assert.deepEqual(yield* claim(70), [])
+      assert.equal((yield* claim(120)).length, 1)
+    })
+  ),
+
+  check(
+    "reconcile adds, updates, keeps and removes, in one go",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(
+        make("keep", { group: "g" }),
+        make("change", { group: "g" }),
+        make("gone", { group: "g" }),
+        make("other")
+      )
+      const jobs = [
+        make("keep", { group: "g", now: at(30) }),
+        make("change", { group: "g", priority: 3 }),
+        make("new", { group: "g" })
+      ]
+      const result = yield* store.reconcile({ group: "g", jobs, absent: "remove", now: at(30) })
+      assert.deepEqual(
+        result.changes.map(({ _tag, job }) => `${_tag} ${job.id}`),
+        ["Kept keep", "Replaced change", "Added new"]
+      )
+      assert.deepEqual(
+        result.absent.map(({ job }) => job.id),
+        ["gone"]
+      )
+      assert.equal(seconds(Option.getOrThrow(yield* get("keep")).nextRunTime), 60)
+      assert.deepEqual(
+        (yield* store.list({})).map(({ id }) => id),
+        ["change", "keep", "new", "other"]
+      )
+    })
+  ),
+
+  check(
+    "reconcile only reports absent jobs if asked to",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("gone", { group: "g" }))
+      const result = yield* store.reconcile({ group: "g", jobs: [], absent: "report", now: at(0) })
+      assert.deepEqual(
+        result.absent.map(({ job }) => job.id),
+        ["gone"]
+      )
+      assert.ok(Option.isSome(yield* get("gone")))
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// the tick
+// ---------------------------------------------------------------------------------------------------------------------
+
+const claimChecks: ReadonlyArray<Check> = [
+  check(
+    "a claim makes one pending run of a due job and moves it on",
+    Effect.gen(function* () {
+      yield* add(make("a"))
+      assert.deepEqual(yield* claim(59.999), [])
+      const advance = one(yield* claim(60))
+      assert.deepEqual(states(advance.runs), ["60 Pending"])
+      assert.equal(seconds(Option.getOrThrow(yield* get("a")).nextRunTime), 120)
+      assert.deepEqual(yield* claim(60), [])
+      assert.deepEqual(states(yield* history()), ["60 Pending"])
+    })
+  ),
+
+  check(
+    "a claim takes the longest due first, and no more than its limit",
+    Effect.gen(function* () {
+      yield* add(
+        make("late", { trigger: Trigger.at(at(30)) }),
+        make("later", { trigger: Trigger.at(at(40)) }),
+        make("first", { trigger: Trigger.at(at(10)) })
+      )
+      const claimed = Effect.map(claim(60, 2), (advances) => advances.map(({ next }) => next.id))
+      assert.deepEqual(yield* claimed, ["first", "late"])
+      assert.deepEqual(yield* claimed, ["later"])
+    })
+  ),
+
+  check(
+    "claims at the same time make one run of each occurrence",
+    Effect.gen(function* () {
+      const ids = Array.from({ length: 100 }, (_, i) => `job-${String(i).padStart(3, "0")}`)
+      yield* add(...ids.map((id) => make(id)))
+      yield* Effect.all(
+        Array.from({ length: 5 }, () => claim(60, 30)),
+        { concurrency: "unbounded" }
+      )
+      while ((yield* claim(60)).length > 0);
+      const runs = yield* Effect.flatMap(JobStore, (_) => _.runs({ limit: 1000 }))
+      assert.deepEqual(runs.map(({ jobId }) => jobId).sort(), ids)
+    })
+  ),
+
+  check(
+    "an occurrence that has become a run never becomes another",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const node = yield* register()
+      yield* claim(60)
+      yield* settle(one(yield* running(node, 60)), succeeded, 61)
+      yield* store.update("a", (job) => ({ ...job, nextRunTime: Option.some(at(60)) }))
+      yield* claim(60)
+      assert.deepEqual(states(yield* history()), ["60 Succeeded"])
+    })
+  ),
+
+  check(
+    "a job removed and added again runs the same instant again",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const node = yield* register()
+      yield* claim(60)
+      yield* settle(one(yield* running(node, 60)), succeeded, 60)
+      yield* store.remove("a", at(60))
+      yield* add(make("a"))
+      yield* claim(60)
+      assert.deepEqual(states(yield* history()).sort(), ["60 Pending", "60 Succeeded"])
+    })
+  ),
+
+  check(
+    "runs beyond maxInstances are skipped, and counted as such",
+    Effect.gen(function* () {
+      yield* add(make("a", { maxInstances: 2 }))
+      const node = yield* register()
+      yield* claim(60)
+      yield* running(node, 60)
+      yield* claim(120)
+      const third = one(yield* claim(180))
+      assert.deepEqual(states(third.runs), [])
+      assert.deepEqual(states(third.skipped), ["180 Skipped"])
+      assert.deepEqual(states(yield* history()), ["180 Skipped", "120 Pending", "60 Running"])
+    })
+  ),
+
+  check(
+    'the runs of coalesce: "all" start one after the other, as one instance',
+    Effect.gen(function* () {
+      yield* add(make("a", { coalesce: "all" }))
+      const node = yield* register()
+      yield* claim(180)
+      assert.deepEqual(states(yield* history()), ["180 Waiting", "120 Waiting", "60 Pending"])
+      for (const time of [60, 120, 180]) {
+        const run = one(yield* running(node, 180))
+        assert.equal(seconds(Option.some(run.scheduledAt)), time)
+        yield* settle(run, time === 120 ? failed : succeeded, 180)
+      }
+      assert.deepEqual(states(yield* history()), ["180 Succeeded", "120 Failed", "60 Succeeded"])
+    })
+  ),
+
+  check(
+    "a finished job is removed with its last run, and its history stays",
+    Effect.gen(function* () {
+      yield* add(make("a", { trigger: Trigger.at(at(10)) }))
+      const node = yield* register()
+      assert.equal(one(yield* claim(10)).isFinished, false)
+      assert.ok(Option.isSome(yield* get("a")))
+      assert.equal(one(yield* settle(one(yield* running(node, 10)), succeeded, 11)).isFinished, true)
+      assert.ok(Option.isNone(yield* get("a")))
+      assert.deepEqual(states(yield* history("a")), ["10 Succeeded"])
+    })
+  ),
+
+  check(
+    "a job whose only run was too late is removed at once",
+    Effect.gen(function* () {
+      yield* add(make("a", { trigger: Trigger.at(at(10)), misfireGraceTime: "5 seconds" }))
+      const advance = one(yield* claim(16))
+      assert.deepEqual([advance.isFinished, ...states(advance.missed)], [true, "10 Missed"])
+      assert.ok(Option.isNone(yield* get("a")))
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// runs
+// ---------------------------------------------------------------------------------------------------------------------
+
+const runChecks: ReadonlyArray<Check> = [
+  check(
+    "runs start by priority, then by time, within the limit",
+    Effect.gen(function* () {
+      const due = (id: string, time: number, priority: number) => make(id, { trigger: Trigger.at(at(time)), priority })
+      yield* add(due("low", 1, -1), due("second", 3, 0), due("first", 2, 0), due("urgent", 4, 9))
+      const node = yield* register()
+      yield* claim(5)
+      const started = (limit: number) => Effect.map(running(node, 5, limit), (runs) => runs.map(({ jobId }) => jobId))
+      assert.deepEqual(yield* started(2), ["urgent", "first"])
+      assert.deepEqual(yield* started(9), ["second", "low"])
+      assert.deepEqual(yield* started(9), [])
+    })
+  ),
+
+  check(
+    "only runs of the tasks asked for start",
+    Effect.gen(function* () {
+      yield* add(make("a", { task: "Other" }), make("b"))
+      const node = yield* register()
+      yield* claim(60)
+      assert.deepEqual(
+        (yield* running(node, 60)).map(({ jobId }) => jobId),
+        ["b"]
+      )
+      assert.deepEqual(yield* start(node, 60, 9, new Set()), [])
+      assert.deepEqual(
+        (yield* start(node, 60, 9, new Set(["Other"]))).map(({ run }) => run.jobId),
+        ["a"]
+      )
+    })
+  ),
+
+  check(
+    "a started run has an attempt, a node and a job",
+    Effect.gen(function* () {
+      yield* add(make("a", { payload: { n: 1 } }))
+      const node = yield* register()
+      yield* claim(60)
+      const { isFinished, job, run } = one(yield* start(node, 61))
+      assert.deepEqual(run.state, { _tag: "Running", node, startedAt: at(61) })
+      assert.equal(run.attempt, 1)
+      assert.equal(isFinished, false)
+      assert.deepEqual(Option.getOrThrow(job).payload, { n: 1 })
+    })
+  ),
+
+  check(
+    "a run that waited for a slot beyond its grace is missed",
+    Effect.gen(function* () {
+      yield* add(make("a", { misfireGraceTime: "30 seconds" }))
+      const node = yield* register()
+      yield* claim(60)
+      assert.deepEqual(states((yield* start(node, 90.001)).map(({ run }) => run)), ["60 Missed"])
+      yield* claim(120)
+      assert.deepEqual(states((yield* start(node, 150)).map(({ run }) => run)), ["120 Running"])
+    })
+  ),
+
+  check(
+    "value and failure are read back",
+    Effect.gen(function* () {
+      yield* add(make("a"), make("b"))
+      const node = yield* register()
+      yield* claim(60)
+      const [a, b] = yield* running(node, 60)
+      const failure: Run.Failure = { kind: "Error", message: "no", error: { code: 7 } }
+      yield* settle(a!, { _tag: "Succeeded", value: { sum: 3 } }, 65)
+      yield* settle(b!, { _tag: "Failed", failure }, 66)
+      const end = { startedAt: at(60), finishedAt: at(65) }
+      assert.deepEqual(one(yield* history("a")).state, { _tag: "Succeeded", ...end, value: { sum: 3 } })
+      assert.deepEqual(one(yield* history("b")).state, {
+        _tag: "Failed",
+        startedAt: at(60),
+        finishedAt: at(66),
+        failure
+      })
+    })
+  ),
+
+  check(
+    "a failed run with retries left is pending again after its delay",
+    Effect.gen(function* () {
+      yield* add(make("a", { retry: { times: 1, delay: "10 seconds" } }))
+      const node = yield* register()
+      yield* claim(60)
+      yield* settle(one(yield* running(node, 60)), failed, 61)
+      assert.deepEqual(yield* running(node, 70.999), [])
+      const again = one(yield* running(node, 71))
+      assert.equal(again.attempt, 2)
+      assert.equal(again.failures, 1)
+      yield* settle(again, failed, 72)
+      assert.deepEqual(states(yield* history()), ["60 Failed"])
+    })
+  ),
+
+  check(
+    "an attempt that is no longer the holder changes nothing",
+    Effect.gen(function* () {
+      yield* add(make("a", { retry: { times: 5, delay: 0 } }))
+      const node = yield* register()
+      yield* claim(60)
+      const first = one(yield* running(node, 60))
+      yield* settle(first, failed, 60)
+      const second = one(yield* running(node, 60))
+      assert.deepEqual(yield* settle(first, succeeded, 61), [])
+      assert.deepEqual(states(yield* history()), ["60 Running"])
+      assert.equal((yield* settle(second, succeeded, 62)).length, 1)
+      assert.deepEqual(yield* settle(second, failed, 63), [])
+      assert.deepEqual(states(yield* history()), ["60 Succeeded"])
+    })
+  ),
+
+  check(
+    "runs are listed newest first, by job and state, within the limit",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a", { maxInstances: 9 }), make("b"))
+      for (const time of [60, 120, 180]) yield* claim(time)
+      assert.deepEqual(states(yield* store.runs({ jobId: "a", limit: 2 })), ["180 Pending", "120 Pending"])
+      assert.deepEqual(states(yield* store.runs({ states: ["Skipped"] })), ["180 Skipped", "120 Skipped"])
+      assert.equal((yield* store.runs({})).length, 6)
+    })
+  ),
+
+  check(
+    "removing a job cancels what has not started and lets the rest end",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a", { maxInstances: 2, retry: { times: 9 } }))
+      const node = yield* register()
+      yield* claim(60)
+      const run = one(yield* running(node, 60))
+      yield* claim(120)
+      const { cancelled, job } = yield* store.remove("a", at(130))
+      assert.equal(job.id, "a")
+      assert.deepEqual(states(cancelled), ["120 Cancelled"])
+      const step = one(yield* settle(run, { _tag: "Interrupted" }, 140))
+      assert.equal(step.isFinished, false)
+      assert.deepEqual(states(yield* history("a")), ["120 Cancelled", "60 Abandoned"])
+      assert.deepEqual(yield* running(node, 140), [])
+    })
+  ),
+
+  check(
+    "a job fired by hand runs under its limits, without moving its cursor",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a", { isPaused: true, maxInstances: 2 }))
+      const fired = [yield* store.fire("a", at(5)), yield* store.fire("a", at(5)), yield* store.fire("a", at(5))]
+      assert.deepEqual(states(fired), ["5 Pending", "5 Pending", "5 Skipped"])
+      assert.equal(new Set(fired.map(({ id }) => id)).size, 3)
+      assert.equal(seconds(Option.getOrThrow(yield* get("a")).nextRunTime), 60)
+      assert.equal((yield* running(yield* register(), 5)).length, 2)
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// nodes
+// ---------------------------------------------------------------------------------------------------------------------
+
+const nodeChecks: ReadonlyArray<Check> = [
+  check(
+    "no two nodes have one id",
+    Effect.gen(function* () {
+      const nodes = yield* Effect.all(Array.from({ length: 20 }, () => register()))
+      assert.equal(new Set(nodes).size, 20)
+    })
+  ),
+
+  check(
+    "a node keeps what it holds to the end of its lease, and as long as it renews",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const node = yield* register(60)
+      yield* claim(60)
+      yield* running(node, 60)
+      assert.deepEqual(yield* recover(75), [])
+      assert.equal(yield* store.renew({ node, now: at(75), lease }), true)
+      assert.deepEqual(yield* recover(90), [])
+      assert.deepEqual(states((yield* recover(90.001)).map(({ run }) => run)), ["60 Pending"])
+    })
+  ),
+
+  check(
+    "what a dead node held is run again, and the dead node can neither end it nor come back",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const [zombie, heir] = [yield* register(60), yield* register(76)]
+      yield* claim(60)
+      const held = one(yield* running(zombie, 60))
+      assert.equal(one(yield* recover(76)).run.crashes, 1)
+      assert.equal(yield* store.renew({ node: zombie, now: at(76), lease }), false)
+      assert.deepEqual(yield* settle(held, succeeded, 76), [])
+      const again = one(yield* running(heir, 77))
+      assert.equal(again.attempt, 2)
+      assert.deepEqual(yield* settle(held, succeeded, 77), [])
+      assert.equal((yield* settle(again, succeeded, 78)).length, 1)
+    })
+  ),
+
+  check(
+    'onCrash: "abandon" ends what a dead node held',
+    Effect.gen(function* () {
+      yield* add(make("a", { onCrash: "abandon" }))
+      yield* claim(60)
+      yield* running(yield* register(60), 60)
+      assert.deepEqual(states((yield* recover(76)).map(({ run }) => run)), ["60 Abandoned"])
+    })
+  ),
+
+  check(
+    "a run that outlives more nodes than crashLimit is abandoned",
+    Effect.gen(function* () {
+      yield* add(make("a", { crashLimit: 1 }))
+      yield* claim(60)
+      yield* running(yield* register(60), 60)
+      yield* recover(76)
+      yield* running(yield* register(76), 76)
+      assert.deepEqual(states((yield* recover(92)).map(({ run }) => run)), ["60 Abandoned"])
+    })
+  ),
+
+  check(
+    "a node that ended in order leaves nothing to recover",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* store.release(node)
+      assert.equal(yield* store.renew({ node, now: at(1), lease }), false)
+      assert.deepEqual(yield* recover(100), [])
+    })
+  ),
+
+  check(
+    "the next wake is the earliest of a due job, a pending run and the end of another's lease",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register(0)
+      const wake = (tasks: ReadonlySet<string> = work) => Effect.map(store.nextWake({ node, tasks }), seconds)
+      assert.equal(yield* wake(), undefined)
+      yield* add(make("a", { retry: { times: 1, delay: "10 seconds" } }), make("paused", { isPaused: true }))
+      assert.equal(yield* wake(), 60)
+      yield* claim(60)
+      assert.equal(yield* wake(), 60)
+      assert.equal(yield* wake(new Set()), 120)
+      yield* settle(one(yield* running(node, 60)), failed, 61)
+      assert.equal(yield* wake(), 71)
+      assert.equal(yield* wake(new Set(["Other"])), 120)
+      yield* register(50)
+      assert.equal(yield* wake(), 65.001)
+    })
+  )
+]
+
+/**
+ * The suite, in the order in which it is best read.
+ *
+ * @since 0.1.0
+ * @category conformance
+ */
+export const checks: ReadonlyArray<Check> = [...jobChecks, ...claimChecks, ...runChecks, ...nodeChecks]

@@ -1,0 +1,212 @@
+import { assert, describe, it } from "@effect/vitest"
+import Sqlite from "better-sqlite3"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+const args = ["--import", "tsx", bin]
+
+const cli = (...rest: ReadonlyArray<string>) => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [...args, ...rest], {
+    encoding: "utf8",
+    env: { ...process.env, NO_COLOR: "1", TZ: "UTC" }
+  })
+  return { status, stderr, stdout }
+}
+
+const inFolder = async <A>(use: (folder: string) => A | Promise<A>): Promise<A> => {
+  const folder = mkdtempSync(join(tmpdir(), "effect-scheduler-"))
+  try {
+    return await use(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const until = async (isDone: () => boolean, seconds = 60): Promise<void> => {
+  for (let i = 0; i < seconds * 20 && !isDone(); i++) await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.isTrue(isDone(), `not done within ${seconds} s`)
+}
+
+class Daemon {
+  readonly child: ChildProcess
+  output = ""
+  constructor(file: string, database: string, ...rest: ReadonlyArray<string>) {
+    this.child = spawn(process.execPath, [...args, "run", file, "--db", database, ...rest], {
+      env: { ...process.env, TZ: "UTC" }
+    })
+    this.child.stdout!.on("data", (data) => (this.output += data))
+    this.child.stderr!.on("data", (data) => (this.output += data))
+  }
+  async end(signal: NodeJS.Signals): Promise<void> {
+    const ended = new Promise((resolve) => this.child.once("exit", resolve))
+    this.child.kill(signal)
+    await ended
+  }
+}
+
+interface Row {
+  readonly job_id: string
+  readonly scheduled_at: number
+  readonly state: string
+  readonly attempt: number
+}
+
+const query = <A>(database: string, sql: string): ReadonlyArray<A> => {
+  const db = new Sqlite(database)
+  try {
+    return db.prepare(sql).all() as ReadonlyArray<A>
+  } finally {
+    db.close()
+  }
+}
+
+const rows = (database: string) =>
+  query<Row>(database, "SELECT job_id, scheduled_at, state, attempt FROM scheduler_runs ORDER BY job_id, scheduled_at")
+
+const MINUTE = 60_000
+
+describe("effect-scheduler run", () => {
+  const JOBS = 12
+  const MISSED = 30
+
+  it("loses and doubles no run when it is killed again and again in the middle of a burst", { timeout: 120_000 }, () =>
+    inFolder(async (folder) => {
+      const [file, database, log] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "log")]
+      const line = (i: number) =>
+        `* * * * * echo "job-${i} $SCHEDULER_SCHEDULED_AT $SCHEDULER_ATTEMPT" >> ${log} # ${i}\n`
+      writeFileSync(file, Array.from({ length: JOBS }, (_, i) => line(i)).join(""))
+      writeFileSync(log, "")
+
+      const first = new Daemon(file, database)
+      await until(() => first.output.includes("next"))
+      await first.end("SIGKILL")
+      const db = new Sqlite(database)
+      const cursor = Math.floor(Date.now() / MINUTE) * MINUTE - (MISSED - 1) * MINUTE
+      db.prepare("UPDATE scheduler_jobs SET next_run_at = ?, due_at = ?").run(cursor, cursor)
+      db.close()
+
+      const ended = () => query<{ n: number }>(database, "SELECT COUNT(*) n FROM scheduler_runs WHERE state = 'Succeeded'")[0]!.n
+      for (const enough of [40, 120, 200]) {
+        const daemon = new Daemon(file, database, "--coalesce", "all", "--lease", "2 seconds")
+        await until(() => ended() >= enough)
+        await daemon.end("SIGKILL")
+      }
+      assert.isBelow(ended(), JOBS * MISSED, "the last kill came too late to be in the middle")
+      const last = new Daemon(file, database, "--coalesce", "all", "--lease", "2 seconds")
+      await until(() => ended() >= JOBS * MISSED)
+      await last.end("SIGTERM")
+
+      const occurrences = rows(database)
+      const keys = new Set(occurrences.map(({ job_id, scheduled_at }) => `${job_id} ${scheduled_at}`))
+      assert.strictEqual(keys.size, occurrences.length, "an occurrence stands twice in the history")
+      const missed = occurrences.filter(({ scheduled_at }) => scheduled_at < cursor + MISSED * MINUTE)
+      assert.strictEqual(missed.length, JOBS * MISSED, "an occurrence is not in the history")
+      assert.deepStrictEqual(new Set(missed.map(({ state }) => state)), new Set(["Succeeded"]))
+      assert.deepStrictEqual(query(database, "SELECT id FROM scheduler_runs WHERE state = 'Running'"), [])
+
+      const done = readFileSync(log, "utf8").trim().split("\n").map((text) => text.split(" "))
+      const attempts = new Map<string, Array<number>>()
+      for (const [job, time, attempt] of done) {
+        attempts.set(`${job} ${time}`, [...(attempts.get(`${job} ${time}`) ?? []), Number(attempt)])
+      }
+      assert.isAtLeast(attempts.size, JOBS * MISSED, "a command did not run")
+      for (const [key, tries] of attempts) {
+        assert.strictEqual(new Set(tries).size, tries.length, `${key} ran twice as one attempt: ${tries}`)
+      }
+      const again = missed.filter(({ attempt }) => attempt > 1)
+      assert.isAbove(again.length, 0, "no kill hit a command under way")
+    })
+  )
+
+  it("runs the good lines of a file and says where the bad ones are", () =>
+    inFolder(async (folder) => {
+      const [file, database] = [join(folder, "crontab"), join(folder, "jobs.sqlite")]
+      writeFileSync(file, "@reboot echo hello; exit 3\n61 * * * * echo never\n* * * * *\n")
+      const daemon = new Daemon(file, database)
+      await until(() => daemon.output.includes("FAILED"))
+      await daemon.end("SIGTERM")
+      assert.include(daemon.output, `${file}:2:1: 61 is out of range; expected 0-59`)
+      assert.match(daemon.output, /crontab:3:\d+: /)
+      assert.match(daemon.output, /FAILED {3}echo hello; exit 3 {2}\(failed in .*: .*exit code 3, hello\)/)
+    })
+  )
+
+  it("keeps the phase of unchanged lines and removes the lines that are gone", () =>
+    inFolder(async (folder) => {
+      const [file, database] = [join(folder, "crontab"), join(folder, "jobs.sqlite")]
+      const cursors = () =>
+        query<{ id: string; next_run_at: number }>(database, "SELECT id, next_run_at FROM scheduler_jobs ORDER BY id")
+      const runOnce = async (text: string) => {
+        writeFileSync(file, text)
+        const daemon = new Daemon(file, database)
+        await until(() => daemon.output.includes("next"))
+        await daemon.end("SIGTERM")
+        return daemon.output
+      }
+      await runOnce("0 0 1 1 * echo stays\n0 0 1 1 * echo goes\n0 0 1 1 * echo moves\n")
+      const before = cursors()
+      const marked = before.find(({ id }) => id.startsWith("echo-stays"))!.next_run_at + 1000
+      const db = new Sqlite(database)
+      db.prepare("UPDATE scheduler_jobs SET next_run_at = ?, due_at = ? WHERE id LIKE 'echo-stays%'").run(marked, marked)
+      db.close()
+      const output = await runOnce("# a comment more\n0 0 2 1 * echo moves\n0 0 1 1 * echo stays\n")
+      assert.include(output, "2 jobs, 0 new, 1 changed, 1 unchanged, 1 gone")
+      const after = cursors()
+      assert.strictEqual(after.length, 2)
+      assert.strictEqual(after.find(({ id }) => id.startsWith("echo-stays"))!.next_run_at, marked)
+      assert.notStrictEqual(after.find(({ id }) => id.startsWith("echo-moves"))!.next_run_at, before[1]!.next_run_at)
+    })
+  )
+
+  it("refuses what it cannot work with in one line", () =>
+    inFolder((folder) => {
+      const file = join(folder, "crontab")
+      writeFileSync(file, "not a crontab\n")
+      const refusals = [
+        [["run", join(folder, "nowhere")], /cannot be read/],
+        [["run", file, "--db", join(folder, "jobs.sqlite")], /no line of it can be run/],
+        [["run", file, "--grace", "soon"], /--grace "soon": expected a duration/],
+        [["history", "--db", join(folder, "none.sqlite")], /none\.sqlite does not exist/],
+        [["next", "99 * * * *"], /99 is out of range/],
+        [["next", "* * * * *", "--tz", "Nowhere"], /no such time zone/],
+        [["next", "* * * * *", "--from", "soon"], /it is not understood/]
+      ] as const
+      for (const [words, message] of refusals) {
+        const { status, stderr, stdout } = cli(...words)
+        assert.notStrictEqual(status, 0, words.join(" "))
+        assert.match(stderr + stdout, message)
+        assert.notInclude(stderr, "    at ", "a stack trace")
+      }
+    })
+  )
+})
+
+describe("effect-scheduler next", () => {
+  it("explains an expression and prints its next fire times with offsets", () => {
+    const { status, stdout } = cli("next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2026-03-27", "-n", "4")
+    assert.strictEqual(status, 0)
+    assert.deepStrictEqual(stdout.trimEnd().split("\n"), [
+      "At 02:30",
+      "2026-03-27 02:30:00+01:00  Fri  in 2h 30m",
+      "2026-03-28 02:30:00+01:00  Sat  in 1d 2h 30m",
+      "2026-03-29 03:00:00+02:00  Sun  in 2d 2h",
+      "2026-03-30 02:30:00+02:00  Mon  in 3d 1h 30m"
+    ])
+  })
+
+  it("says so when an expression never fires", () => {
+    assert.match(cli("next", "0 0 30 2 *").stdout, /\nnever\n$/)
+  })
+})
+
+describe("effect-scheduler --help", () => {
+  it("names every command", () => {
+    const { status, stdout } = cli("--help")
+    assert.strictEqual(status, 0)
+    for (const name of ["run", "next", "history", "--db", "--grace", "--lease", "--tz"]) assert.include(stdout, name)
+  })
+})
