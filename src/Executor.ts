@@ -13,7 +13,7 @@ import type * as Job from "./Job.ts"
 import type * as Run from "./Run.ts"
 import { RunContext } from "./RunContext.ts"
 import { InvalidOption } from "./SchedulerError.ts"
-import type * as Task from "./Task.ts"
+import * as Task from "./Task.ts"
 
 /**
  * A run that this node holds, with all that is needed to carry it out.
@@ -81,7 +81,7 @@ const toOutcome = (exit: Exit.Exit<unknown, Task.HandlerFailure | TimedOut>): Ru
 const toFailure = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Failure => {
   const failure = Cause.failureOrCause(cause)
   // An interruption from outside never gets here: it ends the whole attempt.
-  if (failure._tag === "Right") return { kind: "Defect", message: Cause.pretty(cause) }
+  if (failure._tag === "Right") return { kind: "Defect", ...Task.describe(cause) }
   const error = failure.left
   if (error instanceof TimedOut) return { kind: "Timeout", message: `timed out after ${Duration.format(error.after)}` }
   return { kind: "Error", ...error }

@@ -10,13 +10,15 @@ import * as Schema from "effect/Schema"
 import * as Policy from "./Policy.ts"
 
 /**
- * Why an attempt failed: text for people, and the typed error in its encoded form where the task declares one.
+ * Why an attempt failed: text for people, where it came from, and the typed error in its encoded form where the task
+ * declares one.
  *
  * @since 0.1.0
  * @category models
  */
 export const Failure = Schema.Struct({
   message: Schema.String,
+  trace: Schema.optionalWith(Schema.String, { exact: true }),
   error: Schema.optionalWith(Schema.Unknown, { exact: true }),
   kind: Schema.Literal("Error", "Defect", "Timeout")
 })

@@ -20,7 +20,7 @@ import { type Claim, JobStore, type Step } from "./JobStore.ts"
 import * as Run from "./Run.ts"
 import { StoreError } from "./SchedulerError.ts"
 import type { Hub, SchedulerEvent } from "./SchedulerEvent.ts"
-import type * as Task from "./Task.ts"
+import * as Task from "./Task.ts"
 
 /**
  * How long a shutdown waits for runs under way before it interrupts them: for ever, not at all, or so long.
@@ -115,8 +115,8 @@ interface Actor {
 /** At most so many jobs are claimed, or runs recovered, in one transaction. */
 const BATCH = 500
 
-// Node's timers end at 24.8 days; and a shorter sleep notices sooner that the wall clock was set.
-const LONGEST_SLEEP = 3_600_000
+// Timers of more than 2³¹ − 1 milliseconds never fire.
+const LONGEST_TIMER = 2_147_483_647
 
 const SHORTEST_BACKOFF = 100
 const LONGEST_BACKOFF = 5000
@@ -348,7 +348,7 @@ const toOutcome: (exit: Exit.Exit<Run.Outcome>) => Run.Outcome = Exit.match({
   onFailure: (cause) =>
     Cause.isInterruptedOnly(cause)
       ? { _tag: "Interrupted" }
-      : { _tag: "Failed", failure: { kind: "Defect", message: Cause.pretty(cause) } }
+      : { _tag: "Failed", failure: { kind: "Defect", ...Task.describe(cause) } }
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -405,13 +405,12 @@ const endEvent = (of: OfRun, outcome: Run.Outcome | undefined): SchedulerEvent |
 
 const nextWake = (self: Actor, now: DateTime.Utc): Effect.Effect<number, StoreError> => {
   const { mode, node, renewAt } = self.state
-  const latest = Math.min(now.epochMillis + LONGEST_SLEEP, renewAt)
-  if (mode !== "Running" || node === undefined) return Effect.succeed(node === undefined ? 0 : latest)
+  if (mode !== "Running" || node === undefined) return Effect.succeed(node === undefined && mode !== "Draining" ? 0 : renewAt)
   const poll = now.epochMillis + Duration.toMillis(self.store.timing.poll)
   const hasRoom = self.running.size < self.executor.concurrency
   const tasks: ReadonlySet<string> = hasRoom ? self.tasks : new Set()
   return Effect.map(ask(self, "find the next wake", self.store.nextWake({ node, tasks })), (wake) =>
-    Math.min(latest, poll, Option.match(wake, { onNone: () => Infinity, onSome: (at) => at.epochMillis }))
+    Math.min(renewAt, poll, Option.match(wake, { onNone: () => Infinity, onSome: (at) => at.epochMillis }))
   )
 }
 
@@ -421,7 +420,8 @@ const sleep = (self: Actor): Effect.Effect<void> =>
     const millis = self.state.wakeAt - (yield* Clock.currentTimeMillis)
     // A turn that found nothing although something was due must not spin.
     if (millis <= 0) return yield* Effect.yieldNow()
-    yield* Effect.raceFirst(self.bell.await, Effect.sleep(millis))
+    if (millis === Infinity) return yield* self.bell.await
+    yield* Effect.raceFirst(self.bell.await, Effect.sleep(Math.min(millis, LONGEST_TIMER)))
   })
 
 const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>): Effect.Effect<void> =>

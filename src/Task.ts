@@ -174,6 +174,7 @@ export interface Handler<Name extends string = string> {
  */
 export interface HandlerFailure {
   readonly message: string
+  readonly trace: string
   readonly error?: unknown
 }
 
@@ -230,13 +231,24 @@ const encodeSuccess = (self: Any) => (value: unknown) =>
 const encodeError =
   (self: Any) =>
   (error: unknown): HandlerFailure => {
-    const message = Cause.pretty(Cause.fail(error))
-    if (self.error === Schema.Unknown) return { message }
+    const failure = describe(Cause.fail(error))
+    if (self.error === Schema.Unknown) return failure
     return Either.match(Schema.encodeUnknownEither(self.error)(error), {
-      onLeft: () => ({ message }),
-      onRight: (encoded) => ({ message, error: encoded })
+      onLeft: () => failure,
+      onRight: (encoded) => ({ ...failure, error: encoded })
     })
   }
+
+/**
+ * A cause in words: the message of its first error, and the whole of it with its traces.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const describe = (cause: Cause.Cause<unknown>): { readonly message: string; readonly trace: string } => {
+  const trace = Cause.pretty(cause)
+  return { message: Cause.prettyErrors(cause)[0]?.message ?? trace, trace }
+}
 
 /**
  * The handlers that a context holds, by the names of their tasks.

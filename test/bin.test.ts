@@ -89,7 +89,8 @@ describe("effect-scheduler run", () => {
       db.prepare("UPDATE scheduler_jobs SET next_run_at = ?, due_at = ?").run(cursor, cursor)
       db.close()
 
-      const ended = () => query<{ n: number }>(database, "SELECT COUNT(*) n FROM scheduler_runs WHERE state = 'Succeeded'")[0]!.n
+      const ended = () =>
+        query<{ n: number }>(database, "SELECT COUNT(*) n FROM scheduler_runs WHERE state = 'Succeeded'")[0]!.n
       for (const enough of [40, 120, 200]) {
         const daemon = new Daemon(file, database, "--coalesce", "all", "--lease", "2 seconds")
         await until(() => ended() >= enough)
@@ -108,7 +109,10 @@ describe("effect-scheduler run", () => {
       assert.deepStrictEqual(new Set(missed.map(({ state }) => state)), new Set(["Succeeded"]))
       assert.deepStrictEqual(query(database, "SELECT id FROM scheduler_runs WHERE state = 'Running'"), [])
 
-      const done = readFileSync(log, "utf8").trim().split("\n").map((text) => text.split(" "))
+      const done = readFileSync(log, "utf8")
+        .trim()
+        .split("\n")
+        .map((text) => text.split(" "))
       const attempts = new Map<string, Array<number>>()
       for (const [job, time, attempt] of done) {
         attempts.set(`${job} ${time}`, [...(attempts.get(`${job} ${time}`) ?? []), Number(attempt)])
@@ -132,8 +136,7 @@ describe("effect-scheduler run", () => {
       assert.include(daemon.output, `${file}:2:1: 61 is out of range; expected 0-59`)
       assert.match(daemon.output, /crontab:3:\d+: /)
       assert.match(daemon.output, /FAILED {3}echo hello; exit 3 {2}\(failed in .*: .*exit code 3, hello\)/)
-    })
-  )
+    }))
 
   it("keeps the phase of unchanged lines and removes the lines that are gone", () =>
     inFolder(async (folder) => {
@@ -151,7 +154,10 @@ describe("effect-scheduler run", () => {
       const before = cursors()
       const marked = before.find(({ id }) => id.startsWith("echo-stays"))!.next_run_at + 1000
       const db = new Sqlite(database)
-      db.prepare("UPDATE scheduler_jobs SET next_run_at = ?, due_at = ? WHERE id LIKE 'echo-stays%'").run(marked, marked)
+      db.prepare("UPDATE scheduler_jobs SET next_run_at = ?, due_at = ? WHERE id LIKE 'echo-stays%'").run(
+        marked,
+        marked
+      )
       db.close()
       const output = await runOnce("# a comment more\n0 0 2 1 * echo moves\n0 0 1 1 * echo stays\n")
       assert.include(output, "2 jobs, 0 new, 1 changed, 1 unchanged, 1 gone")
@@ -159,8 +165,7 @@ describe("effect-scheduler run", () => {
       assert.strictEqual(after.length, 2)
       assert.strictEqual(after.find(({ id }) => id.startsWith("echo-stays"))!.next_run_at, marked)
       assert.notStrictEqual(after.find(({ id }) => id.startsWith("echo-moves"))!.next_run_at, before[1]!.next_run_at)
-    })
-  )
+    }))
 
   it("refuses what it cannot work with in one line", () =>
     inFolder((folder) => {
@@ -181,8 +186,7 @@ describe("effect-scheduler run", () => {
         assert.match(stderr + stdout, message)
         assert.notInclude(stderr, "    at ", "a stack trace")
       }
-    })
-  )
+    }))
 })
 
 describe("effect-scheduler next", () => {
