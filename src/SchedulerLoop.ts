@@ -405,7 +405,8 @@ const endEvent = (of: OfRun, outcome: Run.Outcome | undefined): SchedulerEvent |
 
 const nextWake = (self: Actor, now: DateTime.Utc): Effect.Effect<number, StoreError> => {
   const { mode, node, renewAt } = self.state
-  if (mode !== "Running" || node === undefined) return Effect.succeed(node === undefined && mode !== "Draining" ? 0 : renewAt)
+  if (node === undefined) return Effect.succeed(mode === "Draining" ? Infinity : 0)
+  if (mode !== "Running") return Effect.succeed(renewAt)
   const poll = now.epochMillis + Duration.toMillis(self.store.timing.poll)
   const hasRoom = self.running.size < self.executor.concurrency
   const tasks: ReadonlySet<string> = hasRoom ? self.tasks : new Set()

@@ -12,7 +12,7 @@ const pages = [
 ]
 
 /** A program on a page: the comment before it names its file. */
-const PROGRAM = /<!-- (\S+) -->\n```ts\n([^]*?)\n```/g
+const PROGRAM = /<!-- (\S+) -->\n```ts\n([\s\S]*?)\n```/g
 
 describe("the documentation", () => {
   for (const page of pages) {
