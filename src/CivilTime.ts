@@ -110,10 +110,16 @@ const makeZone = (name: string): Zone | undefined => {
   if (fixed !== undefined) return fixedZone(fixed)
   try {
     const format = new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset" })
-    return namedZone(name, format)
+    return namedZone(spell(name, format.resolvedOptions().timeZone), format)
   } catch {
     return undefined
   }
+}
+
+// Names are taken in any case and told in their own; an old name stays what it is, for people know their zone by it.
+const spell = (name: string, resolved: string): string => {
+  const isName = (known: string) => known.toLowerCase() === name.toLowerCase()
+  return [resolved, ...Intl.supportedValuesOf("timeZone")].find(isName) ?? name
 }
 
 const parseOffset = (text: string): number | undefined => {
@@ -152,9 +158,20 @@ const namedZone = (id: string, format: Intl.DateTimeFormat): Zone => {
     const index = Math.floor(instant / BLOCK)
     let block = blocks.get(index)
     if (block === undefined) blocks.set(index, (block = makeBlock(offsetAt, index)))
-    return (last = block.find((segment) => instant < segment.end)!)
+    last = find(block, instant)
+    return last
   }
   return { id, segmentAt }
+}
+
+const find = (block: ReadonlyArray<Segment>, instant: number): Segment => {
+  let [low, high] = [0, block.length - 1]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (instant < block[middle]!.end) high = middle
+    else low = middle + 1
+  }
+  return block[low]!
 }
 
 // "1/1/1970, GMT-00:44:30": the only form of Intl that gives seconds of offset.
@@ -166,18 +183,22 @@ const readOffset = (text: string): number => {
   return text[at] === "-" || text[at] === "\u2212" ? -size : size
 }
 
+// What happens this near to a block's ends belongs to its segments too: an hour that is repeated may reach over an end.
+const MARGIN = 2 * DAY
+
 // A block is some eight and a half years of a zone, so a table grows only where it is asked, and costs about a millisecond.
 const makeBlock = (offsetAt: (instant: number) => number, index: number): ReadonlyArray<Segment> => {
   const [from, to] = [index * BLOCK, (index + 1) * BLOCK]
-  const starts = [from, ...transitions(offsetAt, from, to)]
+  const starts = [from - MARGIN, ...transitions(offsetAt, from - MARGIN, to + MARGIN)]
   const offsets = starts.map(offsetAt)
-  return starts.map((start, i) => ({
+  const segments = starts.map((start, i) => ({
     start,
-    end: starts[i + 1] ?? to,
+    end: starts[i + 1] ?? to + MARGIN,
     offset: offsets[i]!,
-    before: i === 0 ? offsetAt(from - 1) : offsets[i - 1]!,
-    after: offsets[i + 1] ?? offsetAt(to)
+    before: i === 0 ? offsetAt(start - 1) : offsets[i - 1]!,
+    after: offsets[i + 1] ?? offsetAt(to + MARGIN)
   }))
+  return segments.filter(({ end, start }) => end > from && start < to)
 }
 
 const transitions = (offsetAt: (instant: number) => number, from: number, to: number): Array<number> => {
@@ -353,4 +374,47 @@ export const weekday = (dayNumber: number): number => (((dayNumber + 3) % 7) + 7
 export const isoWeek = (dayNumber: number): number => {
   const thursday = dayNumber - weekday(dayNumber) + 3
   return Math.floor((thursday - toDayNumber(fromDayNumber(thursday).year, 1, 1)) / 7) + 1
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// text
+// ---------------------------------------------------------------------------------------------------------------------
+
+const DATE_TIME =
+  /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-]\d{2}:?\d{2}))?$/i
+
+/**
+ * A date, with or without time of day and offset, as it was written.
+ *
+ * @since 0.1.0
+ * @category text
+ */
+export interface CivilText {
+  /** Local time in seconds. */
+  readonly local: number
+  readonly millis: number
+  /** The name of the offset, if one was given. */
+  readonly offset: string | undefined
+  readonly hasTime: boolean
+}
+
+/**
+ * Reads `2026-12-01`, `2026-12-01 09:00:00` and ISO 8601 text with or without an offset; or says why not.
+ *
+ * @since 0.1.0
+ * @category text
+ */
+export const parse = (text: string): CivilText | string => {
+  const match = DATE_TIME.exec(text.trim())
+  if (match === null) return "it is not understood"
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map((part) => Number(part ?? 0))
+  const isDate = month! >= 1 && month! <= 12 && day! >= 1 && day! <= daysInMonth(year!, month!)
+  if (!isDate) return "there is no such date"
+  if (hour! > 23 || minute! > 59 || second! > 59) return "there is no such time of day"
+  return {
+    local: toDayNumber(year!, month!, day!) * DAY + hour! * 3600 + minute! * 60 + second!,
+    millis: Math.floor(Number(`0.${match[7] ?? 0}`) * 1000),
+    offset: match[8]?.toUpperCase(),
+    hasTime: match[4] !== undefined
+  }
 }

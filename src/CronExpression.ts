@@ -196,18 +196,21 @@ const checkStep = (term: Term, first: number, last: number, by: string | undefin
   return step > Math.max(size, 1) ? term.fail(`the step ${step} is longer than the range`, at) : step
 }
 
-const expand = (field: Field, { first, last, step }: Range): ReadonlyArray<number> => {
-  const size = field.max - field.min + 1
-  const end = last >= first ? last : last + size
-  const values: Array<number> = []
-  for (let v = first; v <= end; v += step) values.push(v > field.max ? v - size : v)
-  return values
+/** The values of a field's terms in order, or none if they are all that the field has. */
+const collect = (field: Field, ranges: ReadonlyArray<Range>): ReadonlyArray<number> | undefined => {
+  const { max, min } = field
+  const size = max - min + 1
+  const marks = new Uint8Array(size)
+  for (const { first, last, step } of ranges) {
+    const end = last >= first ? last : last + size
+    for (let v = first; v <= end; v += step) marks[(v - min) % size] = 1
+  }
+  const values = span(field).filter((v) => marks[v - min] === 1)
+  return values.length === size ? undefined : values
 }
 
-const parseValues = (field: Field, text: string): ReadonlyArray<number> | undefined => {
-  const values = new Set(terms(field, text, text, 0).flatMap((term) => expand(field, range(term))))
-  return values.size === field.max - field.min + 1 ? undefined : [...values].sort((a, b) => a - b)
-}
+const parseValues = (field: Field, text: string): ReadonlyArray<number> | undefined =>
+  collect(field, terms(field, text, text, 0).map(range))
 
 const emptyDays = (): DaySet => ({
   days: 0,
@@ -220,6 +223,8 @@ const emptyDays = (): DaySet => ({
 
 const bits = (values: ReadonlyArray<number>, base: number): number =>
   values.reduce((set, v) => set | (1 << (v - base)), 0)
+
+const dayBits = (field: Field, term: Term): number => bits(collect(field, [range(term)]) ?? span(field), 1)
 
 const ORDINALS = ["1st", "2nd", "3rd", "4th", "5th"]
 
@@ -234,7 +239,7 @@ const addDay = (set: DaySet, term: Term): void => {
   if (rest.length > 0) term.fail("a term has at most two words")
   else if (second !== undefined) addOrdinal(set, term, first!, second)
   else if (first === "last") set.fromLast |= 1
-  else set.days |= bits(expand(FIELDS.day, range(term)), 1)
+  else set.days |= dayBits(FIELDS.day, term)
 }
 
 const addOrdinal = (set: DaySet, term: Term, ordinal: string, name: string): void => {
@@ -250,6 +255,15 @@ const parseWeekday = (text: string): DaySet | undefined => {
   const values = parseValues(FIELDS.dayOfWeek, text)
   return values === undefined ? undefined : { ...emptyDays(), weekdays: bits(values, 0) }
 }
+
+/**
+ * Reads weekdays as `dayOfWeek` has them, 0–6 from Monday, names and ranges; throws `InvalidTrigger`.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parseWeekdays = (text: string): ReadonlySet<number> =>
+  new Set(parseValues(FIELDS.dayOfWeek, text) ?? span(FIELDS.dayOfWeek))
 
 const span = (field: Field): ReadonlyArray<number> =>
   Array.from({ length: field.max - field.min + 1 }, (_, i) => field.min + i)
@@ -343,10 +357,8 @@ export const fromCrontab = (text: string): CronExpression => {
   }
 }
 
-const crontabValues = (field: Field, whole: string, word: Word): ReadonlyArray<number> => {
-  const values = terms(field, whole, word.text, word.at).flatMap((term) => expand(field, range(term)))
-  return [...new Set(values)].sort((a, b) => a - b)
-}
+const crontabValues = (field: Field, whole: string, word: Word): ReadonlyArray<number> =>
+  collect(field, terms(field, whole, word.text, word.at).map(range)) ?? span(field)
 
 // As in Vixie cron, a field that starts with a star is no restriction of its own, even with a step.
 const crontabDays = (whole: string, day: Word, weekday: Word): Pick<CronExpression, "day" | "weekday" | "either"> => {
@@ -365,7 +377,7 @@ const crontabDay = (whole: string, word: Word): DaySet => {
     const nearest = /^(l|\d{1,2})w$/.exec(term.text)
     if (last !== null) set.fromLast |= 1 << offsetFromLast(term, last[1])
     else if (nearest !== null) set.nearest.add(nearest[1] === "l" ? 32 : value(term, nearest[1]!, 0))
-    else set.days |= bits(expand(CRONTAB.day, range(term)), 1)
+    else set.days |= dayBits(CRONTAB.day, term)
   }
   return set
 }
@@ -465,20 +477,17 @@ const daysOfWeeks = (weeks: ReadonlySet<number>, month: Month): number => {
 }
 
 const daysOf = (self: CronExpression, month: Month): number => {
+  const isOut = (self.months & (1 << (month.month - 1))) === 0 || self.years?.has(month.year) === false
+  if (isOut) return 0
   const whole = 2 ** month.length - 1
   const byDay = self.day === undefined ? whole : daysOfSet(self.day, month)
   const byWeekday = self.weekday === undefined ? whole : daysOfSet(self.weekday, month)
-  const byWeek = self.weeks === undefined ? whole : daysOfWeeks(self.weeks, month)
-  return whole & (self.either ? byDay | byWeekday : byDay & byWeekday) & byWeek
+  const days = whole & (self.either ? byDay | byWeekday : byDay & byWeekday)
+  return self.weeks === undefined || days === 0 ? days : days & daysOfWeeks(self.weeks, month)
 }
 
 const lowest = (set: number): number => 31 - Math.clz32(set & -set)
 const highest = (set: number): number => 31 - Math.clz32(set)
-
-const firstAtLeast = (values: ReadonlyArray<number>, least: number): number | undefined =>
-  values.find((v) => v >= least)
-const lastAtMost = (values: ReadonlyArray<number>, most: number): number | undefined =>
-  values.findLast((v) => v <= most)
 
 const DAY = 86_400
 
@@ -491,81 +500,149 @@ const CYCLE = 400
  * @since 0.1.0
  * @category search
  */
-export const toCivilSet = (self: CronExpression): CivilTime.CivilSet => ({
-  next: (local) => nextLocal(self, local),
-  previous: (local) => previousLocal(self, local)
-})
-
-const nextLocal = (self: CronExpression, local: number): number => {
-  const dayNumber = Math.floor(local / DAY)
-  const time = nextTime(self, local - dayNumber * DAY)
-  const from = nextDay(self, time === undefined ? dayNumber + 1 : dayNumber)
-  if (from === Infinity) return Infinity
-  return from * DAY + (from === dayNumber ? time! : nextTime(self, 0)!)
+export const toCivilSet = (self: CronExpression): CivilTime.CivilSet => {
+  const search = new Search(self)
+  return { next: (local) => search.next(local), previous: (local) => search.previous(local) }
 }
 
-const previousLocal = (self: CronExpression, local: number): number => {
-  const dayNumber = Math.floor(local / DAY)
-  const time = previousTime(self, local - dayNumber * DAY)
-  const from = previousDay(self, time === undefined ? dayNumber - 1 : dayNumber)
-  if (from === -Infinity) return -Infinity
-  return from * DAY + (from === dayNumber ? time! : previousTime(self, DAY - 1)!)
-}
-
-const nextTime = (self: CronExpression, time: number): number | undefined => {
-  const [hour, minute, second] = [Math.floor(time / 3600), Math.floor(time / 60) % 60, time % 60]
-  const h = firstAtLeast(self.hours, hour)
-  if (h === undefined) return undefined
-  if (h > hour) return h * 3600 + self.minutes[0]! * 60 + self.seconds[0]!
-  const m = firstAtLeast(self.minutes, minute)
-  const s = m === minute ? firstAtLeast(self.seconds, second) : self.seconds[0]
-  if (m !== undefined && s !== undefined) return h * 3600 + m * 60 + s
-  return m === minute && minute < 59 ? nextTime(self, h * 3600 + (minute + 1) * 60) : afterHour(self, hour)
-}
-
-const afterHour = (self: CronExpression, hour: number): number | undefined =>
-  hour === 23 ? undefined : nextTime(self, (hour + 1) * 3600)
-
-const previousTime = (self: CronExpression, time: number): number | undefined => {
-  const [hour, minute, second] = [Math.floor(time / 3600), Math.floor(time / 60) % 60, time % 60]
-  const h = lastAtMost(self.hours, hour)
-  if (h === undefined) return undefined
-  if (h < hour) return h * 3600 + self.minutes.at(-1)! * 60 + self.seconds.at(-1)!
-  const m = lastAtMost(self.minutes, minute)
-  const s = m === minute ? lastAtMost(self.seconds, second) : self.seconds.at(-1)
-  if (m !== undefined && s !== undefined) return h * 3600 + m * 60 + s
-  const end = m === minute ? h * 3600 + minute * 60 - 1 : hour * 3600 - 1
-  return end < 0 ? undefined : previousTime(self, end)
-}
-
-const nextDay = (self: CronExpression, dayNumber: number): number => {
-  const start = CivilTime.fromDayNumber(Math.max(dayNumber, 0))
-  const bound = self.years === undefined ? Math.min(start.year + CYCLE, MAX_YEAR) : MAX_YEAR
-  for (let year = start.year; year <= bound; year++) {
-    if (self.years !== undefined && !self.years.has(year)) continue
-    const fromMonth = year === start.year ? start.month : 1
-    for (let rest = self.months & -(1 << (fromMonth - 1)); rest !== 0; rest &= rest - 1) {
-      const month = monthOf(year, lowest(rest) + 1)
-      const isFirst = year === start.year && month.month === start.month
-      const days = daysOf(self, month) & (isFirst ? -(1 << (start.day - 1)) : -1)
-      if (days !== 0) return month.firstDayNumber + lowest(days)
-    }
+/** For each number up to `size` the first value at or after it, and the last one at or before it; -1 for none. */
+class Steps {
+  readonly first: number
+  readonly last: number
+  readonly next: Int8Array
+  readonly previous: Int8Array
+  constructor(values: ReadonlyArray<number>, size: number) {
+    this.first = values[0]!
+    this.last = values.at(-1)!
+    this.next = new Int8Array(size + 1).fill(-1)
+    this.previous = new Int8Array(size + 1).fill(-1)
+    for (const value of values) this.next[value] = this.previous[value] = value
+    for (let i = size - 1; i >= 0; i--) if (this.next[i] === -1) this.next[i] = this.next[i + 1]!
+    for (let i = 1; i <= size; i++) if (this.previous[i] === -1) this.previous[i] = this.previous[i - 1]!
   }
-  return Infinity
 }
 
-const previousDay = (self: CronExpression, dayNumber: number): number => {
-  const last = CivilTime.fromDayNumber(Math.min(dayNumber, CivilTime.toDayNumber(MAX_YEAR, 12, 31)))
-  const bound = self.years === undefined ? Math.max(last.year - CYCLE, MIN_YEAR) : MIN_YEAR
-  for (let year = last.year; year >= bound; year--) {
-    if (self.years !== undefined && !self.years.has(year)) continue
-    const toMonth = year === last.year ? last.month : 12
-    for (let rest = self.months & (2 ** toMonth - 1); rest !== 0; rest ^= 1 << highest(rest)) {
-      const month = monthOf(year, highest(rest) + 1)
-      const isLast = year === last.year && month.month === last.month
-      const days = daysOf(self, month) & (isLast ? 2 ** last.day - 1 : -1)
-      if (days !== 0) return month.firstDayNumber + highest(days)
-    }
+/** What no time of the day is: the search goes on with the next or the previous day. */
+const NONE = -1
+
+class Search {
+  readonly #expression: CronExpression
+  readonly #hours: Steps
+  readonly #minutes: Steps
+  readonly #seconds: Steps
+  readonly #firstTime: number
+  readonly #lastTime: number
+  /** Kinds of years, by `kindOfYear`, in which no day matches. */
+  readonly #barren = new Uint8Array(28)
+  #month: Month = monthOf(1970, 1)
+  #days = 0
+
+  constructor(expression: CronExpression) {
+    this.#expression = expression
+    this.#hours = new Steps(expression.hours, 24)
+    this.#minutes = new Steps(expression.minutes, 60)
+    this.#seconds = new Steps(expression.seconds, 60)
+    this.#firstTime = time(this.#hours.first, this.#minutes.first, this.#seconds.first)
+    this.#lastTime = time(this.#hours.last, this.#minutes.last, this.#seconds.last)
+    this.#days = daysOf(expression, this.#month)
   }
-  return -Infinity
+
+  next(local: number): number {
+    const dayNumber = Math.floor(local / DAY)
+    const time = this.#nextTime(local - dayNumber * DAY)
+    const day = this.#nextDay(time === NONE ? dayNumber + 1 : dayNumber)
+    return day * DAY + (day === dayNumber ? time : this.#firstTime)
+  }
+
+  previous(local: number): number {
+    const dayNumber = Math.floor(local / DAY)
+    const time = this.#previousTime(local - dayNumber * DAY)
+    const day = this.#previousDay(time === NONE ? dayNumber - 1 : dayNumber)
+    return day * DAY + (day === dayNumber ? time : this.#lastTime)
+  }
+
+  #nextTime(at: number): number {
+    const [hour, minute, second] = [Math.floor(at / 3600), Math.floor(at / 60) % 60, at % 60]
+    if (this.#hours.next[hour] === hour) {
+      const s = this.#minutes.next[minute] === minute ? this.#seconds.next[second]! : NONE
+      if (s !== NONE) return time(hour, minute, s)
+      const m = this.#minutes.next[minute + 1]!
+      if (m !== NONE) return time(hour, m, this.#seconds.first)
+    }
+    const h = this.#hours.next[hour + 1]!
+    return h === NONE ? NONE : time(h, this.#minutes.first, this.#seconds.first)
+  }
+
+  #previousTime(at: number): number {
+    const [hour, minute, second] = [Math.floor(at / 3600), Math.floor(at / 60) % 60, at % 60]
+    if (this.#hours.previous[hour] === hour) {
+      const s = this.#minutes.previous[minute] === minute ? this.#seconds.previous[second]! : NONE
+      if (s !== NONE) return time(hour, minute, s)
+      const m = minute === 0 ? NONE : this.#minutes.previous[minute - 1]!
+      if (m !== NONE) return time(hour, m, this.#seconds.last)
+    }
+    const h = hour === 0 ? NONE : this.#hours.previous[hour - 1]!
+    return h === NONE ? NONE : time(h, this.#minutes.last, this.#seconds.last)
+  }
+
+  #nextDay(dayNumber: number): number {
+    const inMonth = this.#daysFrom(dayNumber) & -(1 << (dayNumber - this.#month.firstDayNumber))
+    if (inMonth !== 0) return this.#month.firstDayNumber + lowest(inMonth)
+    const { months, years } = this.#expression
+    const start = CivilTime.fromDayNumber(Math.max(dayNumber, 0))
+    const bound = years === undefined ? Math.min(start.year + CYCLE, MAX_YEAR) : MAX_YEAR
+    for (let year = start.year; year <= bound; year++) {
+      if ((years !== undefined && !years.has(year)) || this.#barren[kindOfYear(year)] === 1) continue
+      const isFirst = year === start.year
+      for (let rest = isFirst ? months & -(1 << (start.month - 1)) : months; rest !== 0; rest &= rest - 1) {
+        const month = lowest(rest) + 1
+        const days = this.#daysIn(year, month) & (isFirst && month === start.month ? -(1 << (start.day - 1)) : -1)
+        if (days !== 0) return this.#month.firstDayNumber + lowest(days)
+      }
+      if (!isFirst) this.#barren[kindOfYear(year)] = 1
+    }
+    return Infinity
+  }
+
+  #previousDay(dayNumber: number): number {
+    const { months, years } = this.#expression
+    const last = CivilTime.fromDayNumber(Math.min(dayNumber, LAST_DAY))
+    const bound = years === undefined ? Math.max(last.year - CYCLE, MIN_YEAR) : MIN_YEAR
+    for (let year = last.year; year >= bound; year--) {
+      if ((years !== undefined && !years.has(year)) || this.#barren[kindOfYear(year)] === 1) continue
+      const isLast = year === last.year
+      for (let rest = isLast ? months & (2 ** last.month - 1) : months; rest !== 0; rest ^= 1 << highest(rest)) {
+        const month = highest(rest) + 1
+        const days = this.#daysIn(year, month) & (isLast && month === last.month ? 2 ** last.day - 1 : -1)
+        if (days !== 0) return this.#month.firstDayNumber + highest(days)
+      }
+      if (!isLast) this.#barren[kindOfYear(year)] = 1
+    }
+    return -Infinity
+  }
+
+  /** The days of the month that was looked at last, if the day lies in it. */
+  #daysFrom(dayNumber: number): number {
+    const { firstDayNumber, length } = this.#month
+    return dayNumber >= firstDayNumber && dayNumber < firstDayNumber + length ? this.#days : 0
+  }
+
+  #daysIn(year: number, month: number): number {
+    if (this.#month.year !== year || this.#month.month !== month) {
+      this.#month = monthOf(year, month)
+      this.#days = daysOf(this.#expression, this.#month)
+    }
+    return this.#days
+  }
+}
+
+const LAST_DAY = CivilTime.toDayNumber(MAX_YEAR, 12, 31)
+
+const time = (hour: number, minute: number, second: number): number => hour * 3600 + minute * 60 + second
+
+/** Years of one kind have the same weekdays and ISO weeks on the same dates: 28 kinds. */
+const kindOfYear = (year: number): number => {
+  const isLeap = CivilTime.daysInMonth(year, 2) === 29
+  const followsLeap = CivilTime.daysInMonth(year - 1, 2) === 29
+  return 4 * CivilTime.weekday(CivilTime.toDayNumber(year, 1, 1)) + (isLeap ? 2 : 0) + (followsLeap ? 1 : 0)
 }

@@ -42,7 +42,7 @@ export class Executor extends Context.Tag("effect-scheduler/Executor")<
 >() {}
 
 const execute = ({ handler, job, run }: Attempt): Effect.Effect<Run.Outcome> =>
-  handler.run(job.payload).pipe(
+  Effect.suspend(() => handler.run(job.payload)).pipe(
     Effect.scoped,
     Effect.provideService(RunContext, {
       jobId: run.jobId,
@@ -95,8 +95,9 @@ const toFailure = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Fail
  */
 export const layerFiber = (options?: { readonly concurrency?: number | undefined }): Layer.Layer<Executor> => {
   const concurrency = options?.concurrency ?? 10
-  if (!(concurrency >= 1)) {
-    throw new InvalidOption({ option: "concurrency", value: String(concurrency), expected: "a number of at least 1" })
+  if (!(concurrency === Infinity || (Number.isSafeInteger(concurrency) && concurrency >= 1))) {
+    const expected = "a whole number of at least 1, or Infinity"
+    throw new InvalidOption({ option: "concurrency", value: String(concurrency), expected })
   }
   return Layer.succeed(Executor, { concurrency, execute })
 }

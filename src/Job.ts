@@ -180,8 +180,7 @@ export const advance = (self: Job, now: DateTime.Utc, running: number): Advance 
   }
 }
 
-const instant = (millis: number): Option.Option<DateTime.Utc> =>
-  Number.isFinite(millis) ? Option.some(DateTime.unsafeMake(millis)) : Option.none()
+const instant = (millis: number): Option.Option<DateTime.Utc> => DateTime.make(millis)
 
 const runAt = (self: Job, at: number, first = at): Run.Run =>
   Run.make({
@@ -245,10 +244,11 @@ const COUNT_LIMIT = 1000
 
 const countDropped = (times: Occurrences.Occurrences, first: number, last: number): Dropped => {
   let count = 1
-  for (let at = first; at < last && count < COUNT_LIMIT; at = times.next(at)) count++
+  let at = first
+  for (; at < last && count < COUNT_LIMIT; at = times.next(at)) count++
   return {
     count,
-    isExact: count < COUNT_LIMIT,
+    isExact: at === last,
     first: DateTime.unsafeMake(first),
     last: DateTime.unsafeMake(last)
   }
@@ -329,7 +329,14 @@ export const resume = (self: Job, now: DateTime.Utc): Job => {
   if (self.state._tag === "Active") return self
   const isAhead = Option.exists(self.nextRunTime, (due) => DateTime.greaterThan(due, now))
   const later = isAhead ? Option.none() : instant(occurrences(self).next(now.epochMillis))
-  return { ...self, state: { _tag: "Active" }, nextRunTime: Option.orElse(later, () => self.nextRunTime) }
+  const last = instant(occurrences(self).previous(now.epochMillis))
+  const lastDue = Option.map(self.nextRunTime, (due) =>
+    DateTime.max(
+      due,
+      Option.getOrElse(last, () => due)
+    )
+  )
+  return { ...self, state: { _tag: "Active" }, nextRunTime: Option.orElse(later, () => lastDue) }
 }
 
 /**

@@ -48,15 +48,27 @@ export const every = (period: number, phase: number): Occurrences => ({
   previous: (atOrBefore) => phase + Math.floor((atOrBefore - phase) / period) * period
 })
 
+// The years 0001 to 9999, in seconds: beyond them no civil rule has an instant.
+const FIRST = -62_135_596_800
+const LAST = 253_402_300_799
+
 /**
- * The instants of a civil rule.
+ * The instants of a civil rule, in the years 1 to 9999.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const civil = (rule: CivilTime.Rule): Occurrences => ({
-  next: (after) => CivilTime.next(rule, Math.floor(after / 1000) + 1) * 1000,
-  previous: (atOrBefore) => CivilTime.previous(rule, Math.floor(atOrBefore / 1000)) * 1000
+  next: (after) => {
+    const from = Math.max(Math.floor(after / 1000) + 1, FIRST)
+    const found = from > LAST ? Infinity : CivilTime.next(rule, from)
+    return found > LAST ? Infinity : found * 1000
+  },
+  previous: (atOrBefore) => {
+    const from = Math.min(Math.floor(atOrBefore / 1000), LAST)
+    const found = from < FIRST ? -Infinity : CivilTime.previous(rule, from)
+    return found < FIRST ? -Infinity : found * 1000
+  }
 })
 
 /**
@@ -79,4 +91,91 @@ export const within = (self: Occurrences, start = -Infinity, end = Infinity): Oc
       return found < start ? -Infinity : found
     }
   }
+}
+
+/**
+ * How many times a combination looks for an instant before it answers that there is none: some milliseconds of work.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const LEAPS = 10_000
+
+/**
+ * The instants of any of the sets.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const anyOf = (sets: ReadonlyArray<Occurrences>): Occurrences => ({
+  next: (after) => sets.reduce((least, set) => Math.min(least, set.next(after)), Infinity),
+  previous: (atOrBefore) => sets.reduce((most, set) => Math.max(most, set.previous(atOrBefore)), -Infinity)
+})
+
+/**
+ * The instants that all of the sets have. Each set leaps to where another one is; after `LEAPS` of them the answer is that
+ * they never meet.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const allOf = (sets: ReadonlyArray<Occurrences>): Occurrences => ({
+  next: (after) => meet(sets, sets[0]!.next(after), (set, at) => set.next(at - 1)),
+  previous: (atOrBefore) => meet(sets, sets[0]!.previous(atOrBefore), (set, at) => set.previous(at))
+})
+
+const meet = (
+  sets: ReadonlyArray<Occurrences>,
+  from: number,
+  leap: (set: Occurrences, at: number) => number
+): number => {
+  let at = from
+  let agreeing = 1
+  for (let i = 1, leaps = 0; agreeing < sets.length && Number.isFinite(at); i++) {
+    const found = leap(sets[i % sets.length]!, at)
+    agreeing = found === at ? agreeing + 1 : 1
+    if (found !== at && ++leaps === LEAPS) return from < found ? Infinity : -Infinity
+    at = found
+  }
+  return at
+}
+
+/**
+ * A stretch of time, its end exclusive.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Span {
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * The stretch around an instant that is left out, if the instant is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SpanAt = (instant: number) => Span | undefined
+
+/**
+ * The instants of a set that lie in no span. After `LEAPS` spans in a row the answer is that there is none.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const except = (self: Occurrences, spanAt: SpanAt): Occurrences => ({
+  next: (after) => leave(self.next(after), spanAt, (span) => self.next(span.end - 1), Infinity),
+  previous: (atOrBefore) => leave(self.previous(atOrBefore), spanAt, (span) => self.previous(span.start - 1), -Infinity)
+})
+
+const leave = (from: number, spanAt: SpanAt, leap: (span: Span) => number, none: number): number => {
+  let at = from
+  for (let leaps = 0; leaps < LEAPS && Number.isFinite(at); leaps++) {
+    const span = spanAt(at)
+    if (span === undefined) return at
+    at = leap(span)
+  }
+  return none
 }

@@ -164,11 +164,20 @@ const duration = (
 ): Duration.Duration => {
   if (value === undefined) return otherwise
   try {
-    return Duration.decode(value)
+    const decoded = isNegative(value) ? undefined : Duration.decode(value)
+    if (decoded !== undefined) return wholeMillis(decoded)
   } catch {
-    throw new InvalidOption({ option, value: String(value), expected: `a duration such as "30 seconds"` })
+    // Refused below, as what is negative.
   }
+  throw new InvalidOption({ option, value: String(value), expected: `a duration such as "30 seconds"` })
 }
+
+// Duration takes what is negative for nothing at all.
+const isNegative = (value: Duration.DurationInput): boolean =>
+  typeof value === "number" ? !(value >= 0) : typeof value === "string" && value.startsWith("-")
+
+const wholeMillis = (duration: Duration.Duration): Duration.Duration =>
+  Duration.isFinite(duration) ? Duration.millis(Math.ceil(Duration.toMillis(duration))) : duration
 
 const literal = <A extends string>(
   option: string,

@@ -186,7 +186,7 @@ export const manual = (
   })
 
 const startBy = (scheduledAt: DateTime.Utc, grace: Duration.Duration): Option.Option<DateTime.Utc> =>
-  Duration.isFinite(grace) ? Option.some(DateTime.addDuration(scheduledAt, grace)) : Option.none()
+  Duration.isFinite(grace) ? DateTime.make(scheduledAt.epochMillis + Duration.toMillis(grace)) : Option.none()
 
 /**
  * Whether a run may still start or is under way, and so counts against `maxInstances`.

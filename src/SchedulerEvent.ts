@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -79,6 +80,7 @@ export interface Hub {
 
 interface Listener {
   readonly mailbox: Mailbox.Mailbox<SchedulerEvent>
+  readonly capacity: number
   dropped: number
 }
 
@@ -91,14 +93,24 @@ interface Listener {
 export const makeHub = (capacity: number): Effect.Effect<Hub, never, Scope.Scope> =>
   Effect.gen(function* () {
     const listeners = new Set<Listener>()
+    let isOpen = true
     const subscribe = Effect.gen(function* () {
-      const mailbox = yield* Mailbox.make<SchedulerEvent>({ capacity, strategy: "dropping" })
-      const listener: Listener = { mailbox, dropped: 0 }
-      listeners.add(listener)
-      yield* Effect.addFinalizer(() => Effect.sync(() => listeners.delete(listener)))
-      return Mailbox.toStream(mailbox)
+      const mailbox = yield* Mailbox.make<SchedulerEvent>()
+      const listener: Listener = { mailbox, capacity, dropped: 0 }
+      if (isOpen) listeners.add(listener)
+      else yield* mailbox.end
+      yield* Effect.addFinalizer(() =>
+        Effect.zipRight(
+          mailbox.end,
+          Effect.sync(() => listeners.delete(listener))
+        )
+      )
+      return Stream.concat(Mailbox.toStream(mailbox), lastLoss(listener))
     })
-    yield* Effect.addFinalizer(() => Effect.forEach(listeners, ({ mailbox }) => mailbox.end, { discard: true }))
+    yield* Effect.addFinalizer(() => {
+      isOpen = false
+      return Effect.forEach(listeners, ({ mailbox }) => mailbox.end, { discard: true })
+    })
     return {
       publish: (event) => {
         for (const listener of listeners) tell(listener, event)
@@ -108,9 +120,21 @@ export const makeHub = (capacity: number): Effect.Effect<Hub, never, Scope.Scope
     }
   })
 
+const lastLoss = (listener: Listener): Stream.Stream<SchedulerEvent> =>
+  Stream.suspend(() =>
+    listener.dropped === 0
+      ? Stream.empty
+      : Stream.succeed<SchedulerEvent>({ _tag: "EventsDropped", count: listener.dropped })
+  )
+
+// The mailbox itself has no bound: what is told of a loss takes a place more than the events that fit.
 const tell = (listener: Listener, event: SchedulerEvent): void => {
-  const isCaughtUp =
-    listener.dropped === 0 || listener.mailbox.unsafeOffer({ _tag: "EventsDropped", count: listener.dropped })
-  if (isCaughtUp) listener.dropped = 0
-  if (!isCaughtUp || !listener.mailbox.unsafeOffer(event)) listener.dropped++
+  const { capacity, dropped, mailbox } = listener
+  if (Option.exists(mailbox.unsafeSize(), (size) => size >= capacity)) {
+    listener.dropped++
+    return
+  }
+  if (dropped > 0) mailbox.unsafeOffer({ _tag: "EventsDropped", count: dropped })
+  listener.dropped = 0
+  mailbox.unsafeOffer(event)
 }

@@ -13,9 +13,10 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as Policy from "./Policy.ts"
-import type { RunContext } from "./RunContext.ts"
+import { RunContext } from "./RunContext.ts"
 import { InvalidPayload } from "./SchedulerError.ts"
 
 /**
@@ -111,11 +112,10 @@ export const make = <
  * @category payloads
  */
 export const encodePayload = (self: Any, payload: unknown): Either.Either<unknown, InvalidPayload> =>
-  Schema.encodeUnknownEither(self.payload)(payload).pipe(
+  Schema.encodeUnknownEither(self.payload, { errors: "all" })(payload).pipe(
     Either.mapLeft((error) => refusal(self, error)),
     Either.flatMap((encoded) => {
-      const fault = findNonJson(encoded ?? null, [])
-      const issues = Option.match(fault, { onNone: () => [], onSome: (issue) => [issue] })
+      const issues = findNonJson(encoded ?? null, [])
       return issues.length === 0
         ? Either.right(encoded ?? null)
         : Either.left(new InvalidPayload({ task: self.name, issues }))
@@ -133,18 +133,21 @@ const refusal = (self: Any, error: ParseResult.ParseError): InvalidPayload =>
 
 type Issue = { readonly path: string; readonly message: string }
 
-const findNonJson = (value: unknown, path: ReadonlyArray<string>): Option.Option<Issue> => {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return Option.none()
-  if (typeof value === "number" && Number.isFinite(value)) return Option.none()
-  if (isPlain(value)) {
+const findNonJson = (
+  value: unknown,
+  path: ReadonlyArray<string>,
+  within: ReadonlyArray<unknown> = []
+): ReadonlyArray<Issue> => {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return []
+  if (typeof value === "number" && Number.isFinite(value)) return []
+  if (isPlain(value) && !within.includes(value)) {
     // A field that is undefined is left out of JSON, which is what its absence means.
-    const entries = Object.entries(value).filter(([, inner]) => inner !== undefined)
-    return Option.firstSomeOf(entries.map(([key, inner]) => findNonJson(inner, [...path, key])))
+    const entries = Array.isArray(value)
+      ? [...value].map((inner, i) => [String(i), inner] as const)
+      : Object.entries(value).filter(([, inner]) => inner !== undefined)
+    return entries.flatMap(([key, inner]) => findNonJson(inner, [...path, key], [...within, value]))
   }
-  return Option.some({
-    path: path.join("."),
-    message: "its encoded form is not JSON; give the field a Schema that encodes it"
-  })
+  return [{ path: path.join("."), message: "its encoded form is not JSON; give the field a Schema that encodes it" }]
 }
 
 const isPlain = (value: unknown): value is object =>
@@ -209,15 +212,27 @@ export const toLayer = <T extends Any, R, EX = never, RX = never>(
 const withContext =
   <R>(context: Context.Context<Exclude<R, RunContext | Scope.Scope>>) =>
   (own: Context.Context<RunContext | Scope.Scope>): Context.Context<R> =>
-    Context.merge(context, own) as Context.Context<R>
+    // What surrounds the attempt gives way to what the layer was given, but for what belongs to the attempt alone.
+    Context.mergeAll(own, context, ofAttempt(own)) as Context.Context<R>
+
+const ofAttempt = (own: Context.Context<RunContext | Scope.Scope>): Context.Context<RunContext | Scope.Scope> => {
+  const attempt = Context.pick(RunContext, Scope.Scope)(own)
+  return Option.match(Context.getOption(own, Tracer.ParentSpan), {
+    onNone: () => attempt,
+    onSome: (span) => Context.add(attempt, Tracer.ParentSpan, span)
+  })
+}
 
 const makeHandler = <T extends Any>(
   self: T,
   handle: HandlerFunction<T, RunContext | Scope.Scope>
 ): Handler<T["name"]> => {
   const decode = Schema.decodeUnknown(self.payload)
+  // JSON has no undefined: a payload that is absent is stored as null.
+  const isVoid = self.payload === Schema.Void
+  const isNullable = Schema.is(Schema.encodedSchema(self.payload))(null)
   const run = (payload: unknown) =>
-    decode(self.payload === Schema.Void ? undefined : payload).pipe(
+    Effect.suspend(() => decode(isVoid || (payload === null && !isNullable) ? undefined : payload)).pipe(
       Effect.orDie,
       Effect.flatMap((decoded) => Effect.mapError(handle(decoded), encodeError(self))),
       Effect.flatMap(encodeSuccess(self))
@@ -226,7 +241,14 @@ const makeHandler = <T extends Any>(
 }
 
 const encodeSuccess = (self: Any) => (value: unknown) =>
-  self.success === Schema.Unknown ? Effect.void : Effect.orDie(Schema.encodeUnknown(self.success)(value))
+  self.success === Schema.Unknown
+    ? Effect.void
+    : Effect.orDie(Effect.tap(Schema.encodeUnknown(self.success)(value), checkJson))
+
+const checkJson = (encoded: unknown): Effect.Effect<void> => {
+  const [fault] = encoded === undefined ? [] : findNonJson(encoded, [])
+  return fault === undefined ? Effect.void : Effect.dieMessage(`${fault.path}: ${fault.message}`)
+}
 
 const encodeError =
   (self: Any) =>
@@ -235,7 +257,7 @@ const encodeError =
     if (self.error === Schema.Unknown) return failure
     return Either.match(Schema.encodeUnknownEither(self.error)(error), {
       onLeft: () => failure,
-      onRight: (encoded) => ({ ...failure, error: encoded })
+      onRight: (encoded) => (findNonJson(encoded, []).length > 0 ? failure : { ...failure, error: encoded })
     })
   }
 
@@ -246,8 +268,14 @@ const encodeError =
  * @category handlers
  */
 export const describe = (cause: Cause.Cause<unknown>): { readonly message: string; readonly trace: string } => {
-  const trace = Cause.pretty(cause)
-  return { message: Cause.prettyErrors(cause)[0]?.message ?? trace, trace }
+  try {
+    const trace = Cause.pretty(cause)
+    return { message: Cause.prettyErrors(cause)[0]?.message ?? trace, trace }
+  } catch {
+    // It has no form in JSON, in which Cause prints what is no Error.
+    const message = String(Cause.squash(cause))
+    return { message, trace: message }
+  }
 }
 
 /**

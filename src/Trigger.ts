@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import type * as Cron from "effect/Cron"
 import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
@@ -11,60 +13,18 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleInterval from "effect/ScheduleInterval"
 import * as Schema from "effect/Schema"
+import * as CalendarInterval from "./CalendarInterval.ts"
 import * as CivilTime from "./CivilTime.ts"
 import * as CronExpression from "./CronExpression.ts"
+import * as Exclusion from "./Exclusion.ts"
 import * as Occurrences from "./Occurrences.ts"
 import { InvalidTrigger } from "./SchedulerError.ts"
-
-// ---------------------------------------------------------------------------------------------------------------------
-// the stored form
-// ---------------------------------------------------------------------------------------------------------------------
-
-const Bounds = {
-  start: Schema.optionalWith(Schema.String, { exact: true }),
-  end: Schema.optionalWith(Schema.String, { exact: true })
-}
-
-const Civil = {
-  ...Bounds,
-  timezone: Schema.String,
-  gap: Schema.Literal("skip", "shift"),
-  fold: Schema.Literal("first", "second", "both")
-}
-
-const Field = Schema.optionalWith(Schema.String, { exact: true })
-
-const CronFields = Schema.Struct({
-  year: Field,
-  month: Field,
-  day: Field,
-  week: Field,
-  dayOfWeek: Field,
-  hour: Field,
-  minute: Field,
-  second: Field
-})
-
-const AtJson = Schema.TaggedStruct("At", { at: Schema.String })
-const NowJson = Schema.TaggedStruct("Now", {})
-const IntervalJson = Schema.TaggedStruct("Interval", { everyMillis: Schema.Int.pipe(Schema.positive()), ...Bounds })
-const CronJson = Schema.TaggedStruct("Cron", { fields: CronFields, ...Civil })
-const CrontabJson = Schema.TaggedStruct("Crontab", { expression: Schema.String, ...Civil })
-
-/**
- * The JSON form of a trigger, as stores, HTTP and configuration carry it: instants as ISO 8601 text, zones by name.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const TriggerJson = Schema.Union(AtJson, NowJson, IntervalJson, CronJson, CrontabJson)
-
-/**
- * @since 0.1.0
- * @category schemas
- */
-export type TriggerJson = typeof TriggerJson.Type
+import * as TriggerJson from "./TriggerJson.ts"
+import * as TriggerWords from "./TriggerWords.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the values
@@ -76,14 +36,17 @@ export type TriggerJson = typeof TriggerJson.Type
  */
 export const TypeId = "~effect-scheduler/Trigger" as const
 
-abstract class Base<Json extends TriggerJson> implements Equal.Equal, Inspectable.Inspectable, Pipeable {
+class Value<Json extends TriggerJson.TriggerJson> implements Equal.Equal, Inspectable.Inspectable, Pipeable {
   readonly [TypeId] = TypeId
   readonly json: Json
+  /** What a combination is made of; in an exclusion the one that fires comes first. */
+  readonly parts: ReadonlyArray<Trigger>
   #text: string | undefined
   #occurrences: Occurrences.Occurrences | undefined
 
-  constructor(json: Json) {
+  constructor(json: Json, parts: ReadonlyArray<Trigger>) {
     this.json = json
+    this.parts = parts
   }
 
   get _tag(): Json["_tag"] {
@@ -92,10 +55,8 @@ abstract class Base<Json extends TriggerJson> implements Equal.Equal, Inspectabl
 
   /** The instants, worked out once and kept. */
   get occurrences(): Occurrences.Occurrences {
-    return (this.#occurrences ??= this.compile())
+    return (this.#occurrences ??= compile(this.json, this.parts))
   }
-
-  protected abstract compile(): Occurrences.Occurrences
 
   get #identity(): string {
     return (this.#text ??= JSON.stringify(this.json))
@@ -127,46 +88,7 @@ abstract class Base<Json extends TriggerJson> implements Equal.Equal, Inspectabl
   }
 }
 
-class AtTrigger extends Base<typeof AtJson.Type> {
-  protected override compile() {
-    return Occurrences.at(Date.parse(this.json.at))
-  }
-}
-
-class NowTrigger extends Base<typeof NowJson.Type> {
-  protected override compile() {
-    return Occurrences.never
-  }
-}
-
-class IntervalTrigger extends Base<typeof IntervalJson.Type> {
-  protected override compile() {
-    const start = millisOf(this.json.start)
-    return Occurrences.within(Occurrences.every(this.json.everyMillis, start ?? 0), start, millisOf(this.json.end))
-  }
-}
-
-class CronTrigger extends Base<typeof CronJson.Type> {
-  protected override compile() {
-    return civilOccurrences(this.json, CronExpression.fromFields(this.json.fields))
-  }
-}
-
-class CrontabTrigger extends Base<typeof CrontabJson.Type> {
-  protected override compile() {
-    return civilOccurrences(this.json, CronExpression.fromCrontab(this.json.expression))
-  }
-}
-
-const millisOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text))
-
-const civilOccurrences = (
-  { end, fold, gap, start, timezone }: typeof CronJson.Type | typeof CrontabJson.Type,
-  expression: CronExpression.CronExpression
-): Occurrences.Occurrences => {
-  const rule = { zone: zoneOf(timezone), gap, fold, times: CronExpression.toCivilSet(expression) }
-  return Occurrences.within(Occurrences.civil(rule), millisOf(start), millisOf(end))
-}
+type Values<Json> = Json extends TriggerJson.TriggerJson ? Value<Json> : never
 
 /**
  * When a job runs: a set of instants, the same on every node, for ever.
@@ -174,13 +96,81 @@ const civilOccurrences = (
  * @since 0.1.0
  * @category models
  */
-export type Trigger = AtTrigger | NowTrigger | IntervalTrigger | CronTrigger | CrontabTrigger
+export type Trigger = Values<TriggerJson.TriggerJson>
 
 /**
  * @since 0.1.0
  * @category guards
  */
 export const isTrigger = (u: unknown): u is Trigger => typeof u === "object" && u !== null && TypeId in u
+
+const make = (json: TriggerJson.TriggerJson, parts: ReadonlyArray<Trigger> = []): Trigger =>
+  new Value(json, parts) as Trigger
+
+/** A trigger whose instants have been worked out, so that what is wrong with it is known now. */
+const makeChecked = (json: TriggerJson.TriggerJson, parts: ReadonlyArray<Trigger> = []): Trigger => {
+  const trigger = make(json, parts)
+  void trigger.occurrences
+  return trigger
+}
+
+const compile = (json: TriggerJson.TriggerJson, parts: ReadonlyArray<Trigger>): Occurrences.Occurrences => {
+  const sets = parts.map(({ occurrences }) => occurrences)
+  switch (json._tag) {
+    case "At":
+      return Occurrences.at(Date.parse(json.at))
+    case "Now":
+      return Occurrences.never
+    case "Interval":
+      return within(json, Occurrences.every(json.everyMillis, millisOf(json.start) ?? 0))
+    case "Cron":
+      return within(json, civilSet(json, CronExpression.toCivilSet(CronExpression.fromFields(json.fields))))
+    case "Crontab":
+      return within(json, civilSet(json, CronExpression.toCivilSet(CronExpression.fromCrontab(json.expression))))
+    case "CalendarInterval":
+      return within({ end: json.end }, civilSet(json, calendarSteps(json)))
+    case "Extension":
+      return within(json, compileExtension(json))
+    case "AnyOf":
+      return Occurrences.anyOf(sets)
+    case "AllOf":
+      return Occurrences.allOf(sets)
+    case "Except": {
+      const spanAt = Exclusion.toSpanAt(json.exclusion, zoneOf(json.exclusion.timezone), sets.slice(1))
+      return Occurrences.except(sets[0]!, spanAt)
+    }
+  }
+}
+
+const millisOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text))
+
+const within = (
+  { end, start }: { readonly start?: string | undefined; readonly end?: string | undefined },
+  occurrences: Occurrences.Occurrences
+): Occurrences.Occurrences => Occurrences.within(occurrences, millisOf(start), millisOf(end))
+
+const civilSet = (
+  { fold, gap, timezone }: Pick<typeof TriggerJson.Cron.Type, "fold" | "gap" | "timezone">,
+  times: CivilTime.CivilSet
+): Occurrences.Occurrences => Occurrences.civil({ zone: zoneOf(timezone), gap, fold, times })
+
+const calendarSteps = (json: typeof TriggerJson.CalendarInterval.Type): CivilTime.CivilSet => {
+  const { days = 0, hour, minute, months = 0, second, start, timezone, weeks = 0, years = 0 } = json
+  const from = Math.floor((millisOf(start) ?? 0) / 1000)
+  return CalendarInterval.toCivilSet({
+    months: 12 * years + months,
+    days: 7 * weeks + days,
+    // A date, whatever the time of day in it; before its first step there is nothing anyway.
+    start: Math.floor((from + CivilTime.offsetAt(zoneOf(timezone), from)) / 86_400),
+    time: hour * 3600 + minute * 60 + second
+  })
+}
+
+const compileExtension = ({ name, options }: typeof TriggerJson.Extension.Type): Occurrences.Occurrences => {
+  const compile = extensions.get(name)
+  if (compile !== undefined) return compile(options)
+  throw invalid("extension", name, 0, "its module is not loaded", `an import such as "effect-scheduler/RRule"`)
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // constructors
@@ -234,7 +224,7 @@ export interface CivilOptions extends BoundsOptions {
  * @category constructors
  */
 export const at = (instant: Instant, options?: { readonly timezone?: TimeZone | undefined }): Trigger =>
-  new AtTrigger({ _tag: "At", at: instantText("at", instant, zoneName(options?.timezone)) })
+  make({ _tag: "At", at: instantText("at", instant, zoneName(options?.timezone)) })
 
 /**
  * Once, as soon as the job is added. It has no instant until then.
@@ -242,7 +232,7 @@ export const at = (instant: Instant, options?: { readonly timezone?: TimeZone | 
  * @since 0.1.0
  * @category constructors
  */
-export const now: Trigger = new NowTrigger({ _tag: "Now" })
+export const now: Trigger = make({ _tag: "Now" })
 
 /**
  * @since 0.1.0
@@ -268,17 +258,13 @@ const UNITS = { weeks: 604_800_000, days: 86_400_000, hours: 3_600_000, minutes:
  */
 export const interval = (options: IntervalOptions): Trigger => {
   const units = Object.entries(UNITS) as ReadonlyArray<[keyof typeof UNITS, number]>
-  const everyMillis = units.reduce((sum, [unit, millis]) => sum + (options[unit] ?? 0) * millis, 0)
-  if (!Number.isSafeInteger(everyMillis) || everyMillis < 1) {
-    throw invalid(
-      "interval",
-      `${everyMillis} ms`,
-      0,
-      "it is no period",
-      "a positive whole number of milliseconds in all"
-    )
+  const sum = units.reduce((sum, [unit, millis]) => sum + (options[unit] ?? 0) * millis, 0)
+  // A tenth of an hour is not exact in binary; half a millisecond is a mistake.
+  const everyMillis = Math.round(sum)
+  if (!Number.isSafeInteger(everyMillis) || everyMillis < 1 || Math.abs(sum - everyMillis) > 1e-3) {
+    throw invalid("interval", `${sum} ms`, 0, "it is no period", "a positive whole number of milliseconds in all")
   }
-  return new IntervalTrigger({ _tag: "Interval", everyMillis, ...bounds(options, "UTC") })
+  return make({ _tag: "Interval", everyMillis, ...bounds(options, "UTC") })
 }
 
 /**
@@ -305,7 +291,7 @@ export const cron = (options: CronOptions): Trigger => {
   }
   const fields: Partial<Record<CronExpression.FieldName, string>> = Object.fromEntries(given)
   const isHourly = CronExpression.withDefaults(fields).hour.trim() === "*"
-  return checked(new CronTrigger({ _tag: "Cron", fields, ...civil(options, isHourly) }))
+  return makeChecked({ _tag: "Cron", fields, ...civil(options, isHourly) })
 }
 
 /**
@@ -318,7 +304,178 @@ export const cron = (options: CronOptions): Trigger => {
 export const crontab = (expression: string, options: CivilOptions = {}): Trigger => {
   const text = expression.trim().split(/\s+/)
   const isHourly = text.at(-4) === "*" || text[0]?.toLowerCase() === "@hourly"
-  return checked(new CrontabTrigger({ _tag: "Crontab", expression, ...civil(options, isHourly) }))
+  return makeChecked({ _tag: "Crontab", expression, ...civil(options, isHourly) })
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface CalendarIntervalOptions extends CivilOptions {
+  readonly years?: number | undefined
+  readonly months?: number | undefined
+  readonly weeks?: number | undefined
+  readonly days?: number | undefined
+  /** The time of day. Default: midnight. */
+  readonly hour?: number | undefined
+  readonly minute?: number | undefined
+  readonly second?: number | undefined
+}
+
+const PERIODS = ["years", "months", "weeks", "days"] as const
+
+/**
+ * Every so many years, months, weeks and days from the date of `start`, at one time of day on the wall clock; a step to a
+ * date that does not exist (31 April) is left out. Without `start` it begins on the day when the job is added. `end` is
+ * inclusive, as a date with its whole day. Defaults: midnight, `gap: "shift"`, `fold: "first"`. Throws `InvalidTrigger`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const calendarInterval = (options: CalendarIntervalOptions): Trigger => {
+  const { hour = 0, minute = 0, second = 0 } = options
+  const period = PERIODS.flatMap((unit) => (options[unit] === undefined ? [] : [[unit, options[unit]] as const]))
+  for (const [unit, count] of period) inRange(unit, count, 1_000_000)
+  if (period.every(([, count]) => count === 0)) {
+    throw invalid("calendarInterval", "", 0, "it is no period", `at least 1 in all of ${PERIODS.join(", ")}`)
+  }
+  inRange("hour", hour, 23)
+  inRange("minute", minute, 59)
+  inRange("second", second, 59)
+  const time = { hour, minute, second }
+  const rest = civil(wholeLastDay(options), false)
+  return makeChecked({ _tag: "CalendarInterval", ...Object.fromEntries(period), ...time, ...rest })
+}
+
+const inRange = (field: string, value: number, most: number): void => {
+  if (Number.isInteger(value) && value >= 0 && value <= most) return
+  throw invalid(field, String(value), 0, "it is out of range", `a whole number from 0 to ${most}`)
+}
+
+const wholeLastDay = (options: CalendarIntervalOptions): CalendarIntervalOptions =>
+  typeof options.end === "string" && /^\d{4}-\d{1,2}-\d{1,2}$/.test(options.end.trim())
+    ? { ...options, end: `${options.end.trim()} 23:59:59` }
+    : options
+
+/**
+ * The instants of any of the triggers. Throws `InvalidTrigger` if none is given.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const anyOf = (...triggers: ReadonlyArray<Trigger>): Trigger =>
+  make({ _tag: "AnyOf", triggers: jsonOf("anyOf", triggers) }, triggers)
+
+/**
+ * The instants that all of the triggers have, to the millisecond; none if they have not met after 10 000 leaps from one to
+ * the next. Throws `InvalidTrigger` if none is given.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const allOf = (...triggers: ReadonlyArray<Trigger>): Trigger =>
+  make({ _tag: "AllOf", triggers: jsonOf("allOf", triggers) }, triggers)
+
+const jsonOf = (field: string, triggers: ReadonlyArray<Trigger>): ReadonlyArray<TriggerJson.TriggerJson> => {
+  if (triggers.length > 0) return triggers.map(({ json }) => json)
+  throw invalid(field, "", 0, "no trigger was given", "at least one trigger")
+}
+
+/**
+ * What `except` leaves out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExclusionOptions {
+  /** Whose calendar it is. Default: that of the trigger, if it has one, else UTC. */
+  readonly timezone?: TimeZone | undefined
+  /** Whole days, such as `"2026-12-25"`. */
+  readonly dates?: ReadonlyArray<string> | undefined
+  /** Whole days, both ends included. */
+  readonly ranges?: ReadonlyArray<{ readonly from: string; readonly to: string }> | undefined
+  /** As in a cron's `dayOfWeek`: `"sat-sun"`. */
+  readonly weekdays?: string | undefined
+  /** Every day from a time to another, which is exclusive and may lie on the next day: `{ from: "22:00", to: "06:00" }`. */
+  readonly windows?: ReadonlyArray<{ readonly from: string; readonly to: string }> | undefined
+  /** The whole days on which any of these triggers fires. */
+  readonly daysOf?: Trigger | ReadonlyArray<Trigger> | undefined
+}
+
+/**
+ * The instants of a trigger that an exclusion does not cover; a trigger as exclusion stands for its days. Throws
+ * `InvalidTrigger`.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const except = (self: Trigger, exclusion: ExclusionOptions | Trigger): Trigger => {
+  const { daysOf = [], timezone, ...spans } = isTrigger(exclusion) ? { daysOf: exclusion } : exclusion
+  const others: ReadonlyArray<Trigger> = isTrigger(daysOf) ? [daysOf] : daysOf
+  const name = timezone === undefined ? zoneNameOf(self.json) : zoneName(timezone)
+  return makeChecked(
+    {
+      _tag: "Except",
+      trigger: self.json,
+      exclusion: Exclusion.make(name, spans),
+      daysOf: others.map(({ json }) => json)
+    },
+    [self, ...others]
+  )
+}
+
+const zoneNameOf = (json: TriggerJson.TriggerJson): string => {
+  switch (json._tag) {
+    case "Cron":
+    case "Crontab":
+    case "CalendarInterval":
+      return json.timezone
+    case "AnyOf":
+    case "AllOf":
+      return json.triggers.map(zoneNameOf).find((zone) => zone !== "UTC") ?? "UTC"
+    case "Except":
+      return json.exclusion.timezone
+    case "At":
+    case "Now":
+    case "Interval":
+    case "Extension":
+      return "UTC"
+  }
+}
+
+/**
+ * The trigger of a value of `effect/Cron`, in its time zone (UTC if it has none).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromCron = (self: Cron.Cron, options?: Pick<CivilOptions, "gap" | "fold">): Trigger => {
+  const field = (values: ReadonlySet<number>) => (values.size === 0 ? "*" : [...values].sort((a, b) => a - b).join(","))
+  const { days, hours, minutes, months, seconds, tz, weekdays } = self
+  const expression = [seconds, minutes, hours, days, months, weekdays].map(field).join(" ")
+  return crontab(expression, { ...options, timezone: Option.getOrUndefined(tz) })
+}
+
+const extensions = new Map<string, (options: unknown) => Occurrences.Occurrences>()
+
+/**
+ * A kind of trigger from a module of its own: `toOccurrences` makes the instants of its options, and must be pure and give
+ * the same ones on every node. Each node that reads such a trigger must have loaded the module.
+ *
+ * @since 0.1.0
+ * @category extensions
+ */
+export const extension = <Options, Encoded>(
+  name: string,
+  schema: Schema.Schema<Options, Encoded>,
+  toOccurrences: (options: Options) => Occurrences.Occurrences
+): ((options: Options, bounds?: BoundsOptions) => Trigger) => {
+  const decode = Schema.decodeUnknownEither(schema)
+  const encode = Schema.encodeSync(schema)
+  const refuse = (error: ParseResult.ParseError) => invalid(name, "", 0, error.message, `the options of ${name}`)
+  extensions.set(name, (options) => toOccurrences(Either.getOrThrowWith(decode(options), refuse)))
+  return (options, given = {}) =>
+    makeChecked({ _tag: "Extension", name, options: encode(options), ...bounds(given, "UTC") })
 }
 
 /**
@@ -358,11 +515,6 @@ const attempt = <A>(make: () => A): Either.Either<A, InvalidTrigger> =>
       throw error
     }
   })
-
-const checked = (trigger: Trigger): Trigger => {
-  void trigger.occurrences
-  return trigger
-}
 
 const invalid = (field: string, text: string, position: number, reason: string, expected: string): InvalidTrigger =>
   new InvalidTrigger({ field, text, position, reason, expected })
@@ -412,13 +564,14 @@ const zoneOf = (name: string): CivilTime.Zone => {
 // instants
 // ---------------------------------------------------------------------------------------------------------------------
 
-const DATE =
-  /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-]\d{2}:?\d{2}))?$/i
+// The years 0001 to 9999, in milliseconds: those that ISO 8601 text of four digits can say.
+const FIRST = -62_135_596_800_000
+const LAST = 253_402_300_799_999
 
 const instantText = (field: string, instant: Instant, timezone: string): string => {
   const millis = typeof instant === "string" ? readInstant(field, instant, timezone) : toMillis(instant)
-  // ECMAScript's range of dates, which Invalid Date is outside of.
-  if (Math.abs(millis) <= 8.64e15) return new Date(millis).toISOString()
+  // Invalid Date is in no year.
+  if (millis >= FIRST && millis <= LAST) return DateTime.formatIso(DateTime.unsafeMake(millis))
   throw invalid(field, String(instant), 0, "it is no instant", "a valid Date, DateTime, or ISO 8601 text")
 }
 
@@ -430,18 +583,11 @@ const toMillis = (instant: DateTime.DateTime.Input): number =>
       : DateTime.toEpochMillis(DateTime.unsafeMake(instant))
 
 const readInstant = (field: string, text: string, timezone: string): number => {
-  const expected = `"2026-12-01", "2026-12-01 09:00:00" or ISO 8601 text with an offset`
-  const match = DATE.exec(text.trim())
-  if (match === null) throw invalid(field, text, 0, "it is not understood", expected)
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map((part) => Number(part ?? 0)) as Array<number>
-  if (month! < 1 || month! > 12 || day! < 1 || day! > CivilTime.daysInMonth(year!, month!)) {
-    throw invalid(field, text, 0, "there is no such date", expected)
+  const parsed = CivilTime.parse(text)
+  if (typeof parsed === "string") {
+    throw invalid(field, text, 0, parsed, `"2026-12-01", "2026-12-01 09:00:00" or ISO 8601 text with an offset`)
   }
-  if (hour! > 23 || minute! > 59 || second! > 59)
-    throw invalid(field, text, 0, "there is no such time of day", expected)
-  const local = CivilTime.toDayNumber(year!, month!, day!) * 86_400 + hour! * 3600 + minute! * 60 + second!
-  const zone = zoneOf(match[8]?.toUpperCase() ?? timezone)
-  return CivilTime.toInstant(zone, local) * 1000 + Math.floor(Number(`0.${match[7] ?? 0}`) * 1000)
+  return CivilTime.toInstant(zoneOf(parsed.offset ?? timezone), parsed.local) * 1000 + parsed.millis
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -449,7 +595,7 @@ const readInstant = (field: string, text: string, timezone: string): number => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const instantOption = (millis: number): Option.Option<DateTime.Utc> =>
-  Number.isFinite(millis) && Math.abs(millis) <= 8.64e15 ? Option.some(DateTime.unsafeMake(millis)) : Option.none()
+  millis >= FIRST && millis <= LAST ? Option.some(DateTime.unsafeMake(millis)) : Option.none()
 
 /**
  * The first instant strictly after `after`, or none if there is no more.
@@ -490,7 +636,7 @@ export const upcoming = (
 
 /**
  * Gives what has no place in time yet its own: `now` becomes the instant `moment`, an interval without `start` takes its
- * phase from it; everything else stays as it is.
+ * phase from it, a calendar interval without `start` begins on its day; everything else stays as it is.
  *
  * @since 0.1.0
  * @category combinators
@@ -500,21 +646,42 @@ export const anchor = (self: Trigger, moment: DateTime.Utc): Trigger => {
     case "Now":
       return at(moment)
     case "Interval":
-      return self.json.start === undefined ? startingAt(self.json, moment) : self
+    case "CalendarInterval":
+      return self.json.start === undefined ? startingAt(self, moment) : self
+    case "AnyOf":
+    case "AllOf":
+    case "Except":
+      return anchorParts(self, moment)
     case "At":
     case "Cron":
     case "Crontab":
+    case "Extension":
       return self
   }
 }
 
-const startingAt = ({ end, everyMillis }: typeof IntervalJson.Type, moment: DateTime.Utc): Trigger =>
-  new IntervalTrigger({
-    _tag: "Interval",
-    everyMillis,
-    start: DateTime.formatIso(moment),
-    ...(end === undefined ? {} : { end })
-  })
+// In the order of the constructors' own JSON, for triggers are equal where their JSON is.
+const startingAt = (
+  self: Values<typeof TriggerJson.Interval.Type | typeof TriggerJson.CalendarInterval.Type>,
+  moment: DateTime.Utc
+): Trigger => {
+  const { end, ...json } = self.json
+  // What is over before it could begin stays as it is.
+  if (end !== undefined && Date.parse(end) < moment.epochMillis) return self
+  return make({ ...json, start: DateTime.formatIso(moment), ...(end === undefined ? {} : { end }) })
+}
+
+const anchorParts = (self: Trigger, moment: DateTime.Utc): Trigger => {
+  const parts = self.parts.map((part) => anchor(part, moment))
+  const [first, ...rest] = parts.map(({ json }) => json)
+  if (parts.every((part, i) => part === self.parts[i]) || first === undefined) return self
+  return make(
+    self._tag === "Except"
+      ? { ...self.json, trigger: first, daysOf: rest }
+      : ({ ...self.json, triggers: [first, ...rest] } as TriggerJson.AnyOf | TriggerJson.AllOf),
+    parts
+  )
+}
 
 /**
  * The first instant of a job added at `moment`: for a single instant that one, even if it is past; else the next one.
@@ -522,16 +689,47 @@ const startingAt = ({ end, everyMillis }: typeof IntervalJson.Type, moment: Date
  * @since 0.1.0
  * @category queries
  */
-export const first = (self: Trigger, moment: DateTime.Utc): Option.Option<DateTime.Utc> => {
-  const anchored = anchor(self, moment)
-  return anchored._tag === "At" ? next(anchored, -Infinity) : next(anchored, moment)
+export const first = (self: Trigger, moment: DateTime.Utc): Option.Option<DateTime.Utc> =>
+  instantOption(firstMillis(anchor(self, moment), moment.epochMillis))
+
+const firstMillis = (self: Trigger, moment: number): number => {
+  if (self._tag === "At") return self.occurrences.next(-Infinity)
+  if (self._tag === "AnyOf") return Math.min(...self.parts.map((part) => firstMillis(part, moment)))
+  return self.occurrences.next(moment)
 }
+
+/**
+ * A Schedule that recurs at the trigger's instants, which it gives out: `Effect.repeat(effect, Trigger.toSchedule(t))`.
+ * What has no place in time yet gets it from the first recurrence. It ends with the trigger.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toSchedule = (self: Trigger): Schedule.Schedule<DateTime.Utc> =>
+  Schedule.makeWithState<Option.Option<Trigger>, unknown, DateTime.Utc>(Option.none(), (now, _, known) => {
+    const moment = DateTime.unsafeMake(now)
+    const anchored = Option.getOrElse(known, () => anchor(self, moment))
+    const due = Option.isNone(known) ? first(anchored, moment) : next(anchored, moment)
+    const decision = Option.match(due, {
+      onNone: () => ScheduleDecision.done,
+      onSome: ({ epochMillis }) => ScheduleDecision.continueWith(ScheduleInterval.after(epochMillis))
+    })
+    return Effect.succeed([Option.some(anchored), Option.getOrElse(due, () => moment), decision])
+  })
+
+/**
+ * The trigger in English words.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const describe = (self: Trigger): string => TriggerWords.describe(self.json)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // schema
 // ---------------------------------------------------------------------------------------------------------------------
 
-const fromJson = (json: TriggerJson): Trigger => {
+const fromJson = (json: TriggerJson.TriggerJson): Trigger => {
   switch (json._tag) {
     case "At":
       return at(json.at)
@@ -543,6 +741,16 @@ const fromJson = (json: TriggerJson): Trigger => {
       return cron({ ...json, ...json.fields })
     case "Crontab":
       return crontab(json.expression, json)
+    case "CalendarInterval":
+      return calendarInterval(json)
+    case "Extension":
+      return makeChecked({ ...json, ...bounds(json, "UTC") })
+    case "AnyOf":
+      return anyOf(...json.triggers.map(fromJson))
+    case "AllOf":
+      return allOf(...json.triggers.map(fromJson))
+    case "Except":
+      return except(fromJson(json.trigger), { ...json.exclusion, daysOf: json.daysOf.map(fromJson) })
   }
 }
 
@@ -557,12 +765,16 @@ const TriggerFromSelf: Schema.Schema<Trigger> = Schema.declare(isTrigger, {
  * @since 0.1.0
  * @category schemas
  */
-export const Trigger: Schema.Schema<Trigger, TriggerJson> = Schema.transformOrFail(TriggerJson, TriggerFromSelf, {
-  strict: true,
-  decode: (json, _, ast) =>
-    Either.mapLeft(
-      attempt(() => fromJson(json)),
-      (error) => new ParseResult.Type(ast, json, error.message)
-    ),
-  encode: (trigger) => ParseResult.succeed(trigger.json)
-})
+export const Trigger: Schema.Schema<Trigger, TriggerJson.TriggerJson> = Schema.transformOrFail(
+  TriggerJson.TriggerJson,
+  TriggerFromSelf,
+  {
+    strict: true,
+    decode: (json, _, ast) =>
+      Either.mapLeft(
+        attempt(() => fromJson(json)),
+        (error) => new ParseResult.Type(ast, json, error.message)
+      ),
+    encode: (trigger) => ParseResult.succeed(trigger.json)
+  }
+)

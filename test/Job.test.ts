@@ -215,13 +215,6 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       now: "00:05:30.001",
       missed: ["00:05:00"],
       next: "00:06:00"
-    },
-    {
-      name: "a fraction of a millisecond in it does not lose the ones within it",
-      policy: { coalesce: "earliest", misfireGraceTime: 60_000.5 },
-      now: "00:05:00.001",
-      runs: ["00:05:00"],
-      next: "00:06:00"
     }
   ],
   "misfireGraceTime with all": [
@@ -591,6 +584,12 @@ describe("Job.advance", () => {
       skipped.map((run) => run.state),
       [state, state] as ReadonlyArray<Run.RunState>
     )
+  })
+
+  it("with a fraction of a millisecond in the grace does not lose what is within it", () => {
+    const policy = policyOf({ coalesce: "earliest", misfireGraceTime: 60_000.5 })
+    const { missed, runs } = Job.advance(jobOf({ policy }), at("00:05:00.001"), 0)
+    assert.deepStrictEqual([runs.length, missed.length], [1, 0])
   })
 
   it("counts dropped times exactly up to a thousand, and says when it stopped", () => {
@@ -1130,9 +1129,12 @@ describe("Job.Job", () => {
   // JSON has no -0.
   const json = FastCheck.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(value)))
 
+  // Schema.Record, as every plain assignment, takes this key for the prototype.
+  const label = FastCheck.string().filter((key) => key !== "__proto__")
+
   it.prop(
     "comes back from JSON as it was, whatever is in it",
-    [due, json, FastCheck.dictionary(FastCheck.string(), FastCheck.string()), FastCheck.option(FastCheck.string())],
+    [due, json, FastCheck.dictionary(label, FastCheck.string()), FastCheck.option(FastCheck.string())],
     ([{ job, next }, payload, labels, group]) => {
       const full = { ...job, payload, labels, group: Option.fromNullable(group), nextRunTime: next }
       assert.deepStrictEqual(throughJson(full), full)

@@ -420,6 +420,16 @@ describe("Run.Run", () => {
     for (const state of Object.values(states)) assert.deepStrictEqual(throughJson(runOf({}, { state })).state, state)
   })
 
+  it("has failures of three kinds", () => {
+    for (const kind of ["Error", "Defect", "Timeout"] as const) {
+      const run = runOf(
+        {},
+        { state: { _tag: "Failed", startedAt, finishedAt, failure: { kind, message: "it broke" } } }
+      )
+      assert.deepStrictEqual(throughJson(run), run)
+    }
+  })
+
   it("is times as epoch milliseconds and null for no deadline", () => {
     assert.deepInclude(encode(runOf()), {
       scheduledAt: Date.UTC(2026, 0, 1, 0, 5),
