@@ -16,7 +16,7 @@ const adapters = {
 }
 
 /** What needs an optional peer, a terminal or a test runner: each has an entry point of its own. */
-const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "bin", "CommandLine", "CronDaemon", "RunTable", "JobStoreConformance"]
+const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "RunTable", "JobStoreConformance"]
 
 const modules = (names) => `^src/(${names.join("|")})\\.ts$`
 

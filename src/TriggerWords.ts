@@ -97,11 +97,17 @@ const calendarWords = (json: Extract<TriggerJson, { readonly _tag: "CalendarInte
   return `every ${period.join(" ")} ${time}`
 }
 
+/** Holidays of many years are not read by anybody. */
+const SHOWN = 5
+
+const shorten = (dates: ReadonlyArray<string>): ReadonlyArray<string> =>
+  dates.length <= SHOWN ? dates : [...dates.slice(0, SHOWN), `${dates.length - SHOWN} days more`]
+
 const exceptionWords = ({ daysOf, exclusion }: Extract<TriggerJson, { readonly _tag: "Except" }>): string => {
   const { dates = [], ranges = [], timezone, weekdays, windows = [] } = exclusion
   const words = [
     ...(weekdays === undefined ? [] : [`weekday ${weekdays}`]),
-    ...dates,
+    ...shorten(dates),
     ...ranges.map(({ from, to }) => `${from} to ${to}`),
     ...windows.map(({ from, to }) => `${from}–${to}`),
     ...daysOf.map((trigger) => `the days of (${describe(trigger)})`)
