@@ -109,7 +109,7 @@ const makeZone = (name: string): Zone | undefined => {
   const fixed = parseOffset(name)
   if (fixed !== undefined) return fixedZone(fixed)
   try {
-    const format = new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset" })
+    const format = new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset", minute: "numeric" })
     return namedZone(spell(name, format.resolvedOptions().timeZone), format)
   } catch {
     return undefined
@@ -119,7 +119,7 @@ const makeZone = (name: string): Zone | undefined => {
 // Names are taken in any case and told in their own; an old name stays what it is, for people know their zone by it.
 const spell = (name: string, resolved: string): string => {
   const isName = (known: string) => known.toLowerCase() === name.toLowerCase()
-  return [resolved, ...Intl.supportedValuesOf("timeZone")].find(isName) ?? name
+  return isName(resolved) ? resolved : (Intl.supportedValuesOf("timeZone").find(isName) ?? name)
 }
 
 const parseOffset = (text: string): number | undefined => {
@@ -149,10 +149,12 @@ export const formatOffset = (offset: number): string => {
   return `${offset < 0 ? "-" : "+"}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
 }
 
+const NOWHERE: Segment = { start: Infinity, end: -Infinity, offset: 0, before: 0, after: 0 }
+
 const namedZone = (id: string, format: Intl.DateTimeFormat): Zone => {
   const offsetAt = (instant: number): number => readOffset(format.format(instant * 1000))
   const blocks = new Map<number, ReadonlyArray<Segment>>()
-  let last: Segment = makeBlock(offsetAt, 0)[0]!
+  let last = NOWHERE
   const segmentAt = (instant: number): Segment => {
     if (last.start <= instant && instant < last.end) return last
     const index = Math.floor(instant / BLOCK)
@@ -165,7 +167,8 @@ const namedZone = (id: string, format: Intl.DateTimeFormat): Zone => {
 }
 
 const find = (block: ReadonlyArray<Segment>, instant: number): Segment => {
-  let [low, high] = [0, block.length - 1]
+  let low = 0
+  let high = block.length - 1
   while (low < high) {
     const middle = (low + high) >> 1
     if (instant < block[middle]!.end) high = middle
@@ -174,7 +177,7 @@ const find = (block: ReadonlyArray<Segment>, instant: number): Segment => {
   return block[low]!
 }
 
-// "1/1/1970, GMT-00:44:30": the only form of Intl that gives seconds of offset.
+// "0 GMT-00:44:30": the only form of Intl that gives seconds of offset, with the least before it.
 const readOffset = (text: string): number => {
   const at = text.indexOf("GMT") + 3
   if (at === text.length) return 0
@@ -246,12 +249,15 @@ export const offsetAt = (self: Zone, instant: number): number => self.segmentAt(
 export const next = (rule: Rule, instant: number): number => {
   const { fold, gap, times, zone } = rule
   let at = instant
+  // What was searched last: no time of the set lies from the one to the other.
+  let from = Infinity
+  let match = -Infinity
   for (;;) {
     const { after, before, end, offset, start } = zone.segmentAt(at)
     if (gap === "shift" && at <= start && before < offset && times.next(start + before) < start + offset) return start
     const first = fold === "first" ? Math.max(at + offset, start + before) : at + offset
     const bound = end + (fold === "second" ? Math.min(offset, after) : offset)
-    const match = times.next(first)
+    if (first < from || first > match) match = times.next((from = first))
     if (match < bound) return match - offset
     if (after >= offset && match === Infinity) return Infinity
     if (end === Infinity) return Infinity
@@ -269,13 +275,15 @@ export const next = (rule: Rule, instant: number): number => {
 export const previous = (rule: Rule, instant: number): number => {
   const { fold, gap, times, zone } = rule
   let at = instant
+  let from = -Infinity
+  let match = Infinity
   for (;;) {
     const { after, before, end, offset, start } = zone.segmentAt(at)
     const last = Math.min(at + offset, end + (fold === "second" ? Math.min(offset, after) : offset) - 1)
     const bound = start + (fold === "first" ? Math.max(offset, before) : offset)
-    const match = times.previous(last)
+    if (last > from || last < match) match = times.previous((from = last))
     if (match >= bound) return match - offset
-    if (gap === "shift" && before < offset && times.next(start + before) < start + offset) return start
+    if (gap === "shift" && before < offset && match >= start + before) return start
     if (before <= offset && match === -Infinity) return -Infinity
     if (start === -Infinity) return -Infinity
     at = before > offset ? start - 1 : Math.min(start - 1, match - offset + 2 * DAY)
@@ -321,9 +329,10 @@ export interface CivilDate {
 export const toDayNumber = (year: number, month: number, day: number): number => {
   const y = month <= 2 ? year - 1 : year
   const era = Math.floor(y / 400)
-  const yearOfEra = y - era * 400
-  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1
-  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468
+  const yearOfEra = (y - era * 400) | 0
+  const dayOfYear = (((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) | 0) + day - 1
+  const leapDays = (yearOfEra >> 2) - ((yearOfEra / 100) | 0)
+  return era * 146_097 + yearOfEra * 365 + leapDays + dayOfYear - 719_468
 }
 
 /**
@@ -335,13 +344,12 @@ export const toDayNumber = (year: number, month: number, day: number): number =>
 export const fromDayNumber = (dayNumber: number): CivilDate => {
   const z = dayNumber + 719_468
   const era = Math.floor(z / 146_097)
-  const dayOfEra = z - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365
-  )
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const shifted = Math.floor((5 * dayOfYear + 2) / 153)
-  const day = dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1
+  const dayOfEra = (z - era * 146_097) | 0
+  const leapDays = ((dayOfEra / 1460) | 0) - ((dayOfEra / 36_524) | 0) + ((dayOfEra / 146_096) | 0)
+  const yearOfEra = ((dayOfEra - leapDays) / 365) | 0
+  const dayOfYear = dayOfEra - (365 * yearOfEra + (yearOfEra >> 2) - ((yearOfEra / 100) | 0))
+  const shifted = ((5 * dayOfYear + 2) / 153) | 0
+  const day = dayOfYear - (((153 * shifted + 2) / 5) | 0) + 1
   const month = shifted < 10 ? shifted + 3 : shifted - 9
   return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day }
 }

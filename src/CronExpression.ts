@@ -20,12 +20,12 @@ interface DaySet {
   fromLast: number
   /** Weekdays, bit 0 for Monday. */
   weekdays: number
-  /** The nth weekday of the month: bit `7 * (n - 1) + weekday`, as a set of numbers. */
-  nth: Set<number>
+  /** The nth weekday of the month: `7 * (n - 1) + weekday`. */
+  readonly nth: Array<number>
   /** The last such weekday of the month. */
   lastWeekdays: number
   /** Working days (Monday to Friday) nearest to a day of the month; 32 stands for the last day. */
-  nearest: Set<number>
+  readonly nearest: Array<number>
 }
 
 /**
@@ -216,9 +216,9 @@ const emptyDays = (): DaySet => ({
   days: 0,
   fromLast: 0,
   weekdays: 0,
-  nth: new Set(),
+  nth: [],
   lastWeekdays: 0,
-  nearest: new Set()
+  nearest: []
 })
 
 const bits = (values: ReadonlyArray<number>, base: number): number =>
@@ -247,7 +247,7 @@ const addOrdinal = (set: DaySet, term: Term, ordinal: string, name: string): voi
   if (weekday < 0) term.fail(`${JSON.stringify(name)} is not a weekday`, term.text.length - name.length)
   const nth = ORDINALS.indexOf(ordinal)
   if (ordinal === "last") set.lastWeekdays |= 1 << weekday
-  else if (nth >= 0) set.nth.add(7 * nth + weekday)
+  else if (nth >= 0) set.nth.push(7 * nth + weekday)
   else term.fail(`${JSON.stringify(ordinal)} is not an ordinal`)
 }
 
@@ -376,7 +376,7 @@ const crontabDay = (whole: string, word: Word): DaySet => {
     const last = /^l(?:-(\d{1,2}))?$/.exec(term.text)
     const nearest = /^(l|\d{1,2})w$/.exec(term.text)
     if (last !== null) set.fromLast |= 1 << offsetFromLast(term, last[1])
-    else if (nearest !== null) set.nearest.add(nearest[1] === "l" ? 32 : value(term, nearest[1]!, 0))
+    else if (nearest !== null) set.nearest.push(nearest[1] === "l" ? 32 : value(term, nearest[1]!, 0))
     else set.days |= dayBits(CRONTAB.day, term)
   }
   return set
@@ -395,7 +395,7 @@ const crontabWeekday = (whole: string, word: Word): DaySet => {
   for (const term of terms(CRONTAB.dayOfWeek, whole, word.text, word.at)) {
     const nth = /^([a-z0-9]+)#([1-5])$/.exec(term.text)
     const last = /^([a-z]{3}|\d)l$/.exec(term.text)
-    if (nth !== null) set.nth.add(7 * (Number(nth[2]) - 1) + fromSunday(value(term, nth[1]!, 0)))
+    if (nth !== null) set.nth.push(7 * (Number(nth[2]) - 1) + fromSunday(value(term, nth[1]!, 0)))
     else if (last !== null) set.lastWeekdays |= 1 << fromSunday(value(term, last[1]!, 0))
     else set.weekdays |= bits(weekdayRange(term).map(fromSunday), 0)
   }
@@ -415,10 +415,11 @@ const weekdayRange = (term: Term): ReadonlyArray<number> => {
 // search
 // ---------------------------------------------------------------------------------------------------------------------
 
-const EVERY_7TH = 0b10000001000000100000010000001
-
-/** The bit set of a month's days that fall on a weekday (0 is Monday), for the weekday of its first day. */
-const weekdayBits = (firstWeekday: number, weekday: number): number => EVERY_7TH << ((weekday - firstWeekday + 7) % 7)
+/** The bit set of a month's days that fall on a set of weekdays (bit 0 is Monday), for the weekday of its first day. */
+const weekdayBits = (firstWeekday: number, weekdays: number): number => {
+  const week = ((weekdays >> firstWeekday) | (weekdays << (7 - firstWeekday))) & 0b1111111
+  return week | (week << 7) | (week << 14) | (week << 21) | (week << 28)
+}
 
 interface Month {
   readonly year: number
@@ -440,29 +441,25 @@ const monthOf = (year: number, month: number): Month => {
   }
 }
 
-const daysOfSet = (set: DaySet, month: Month): number => {
+const daysOfSet = (set: DaySet, { firstWeekday, length }: Month): number => {
   let found = set.days
-  if (set.fromLast !== 0) {
-    for (let n = 0; n < month.length; n++) if (set.fromLast & (1 << n)) found |= 1 << (month.length - 1 - n)
-  }
-  for (let weekday = 0; weekday < 7; weekday++) {
-    const days = weekdayBits(month.firstWeekday, weekday)
-    if (set.weekdays & (1 << weekday)) found |= days
-    if (set.lastWeekdays & (1 << weekday)) found |= days & ~((1 << (month.length - 7)) - 1)
-  }
+  if (set.weekdays !== 0) found |= weekdayBits(firstWeekday, set.weekdays)
+  if (set.lastWeekdays !== 0) found |= weekdayBits(firstWeekday, set.lastWeekdays) & from(length - 7)
+  for (let rest = set.fromLast & upTo(length - 1); rest !== 0; rest &= rest - 1)
+    found |= 1 << (length - 1 - lowest(rest))
   for (const code of set.nth) {
-    found |= weekdayBits(month.firstWeekday, code % 7) & (0b1111111 << (7 * Math.floor(code / 7)))
+    found |= weekdayBits(firstWeekday, 1 << (code % 7)) & (0b1111111 << (7 * Math.floor(code / 7)))
   }
-  for (const day of set.nearest) found |= nearestWorkingDay(month, day)
+  for (const day of set.nearest) found |= nearestWorkingDay(firstWeekday, length, day)
   return found
 }
 
-const nearestWorkingDay = (month: Month, wanted: number): number => {
-  const day = wanted === 32 ? month.length : wanted
-  if (day > month.length) return 0
-  const weekday = (month.firstWeekday + day - 1) % 7
+const nearestWorkingDay = (firstWeekday: number, length: number, wanted: number): number => {
+  const day = wanted === 32 ? length : wanted
+  if (day > length) return 0
+  const weekday = (firstWeekday + day - 1) % 7
   if (weekday === 5) return 1 << (day === 1 ? 2 : day - 2)
-  if (weekday === 6) return 1 << (day === month.length ? day - 3 : day)
+  if (weekday === 6) return 1 << (day === length ? day - 3 : day)
   return 1 << (day - 1)
 }
 
@@ -476,10 +473,13 @@ const daysOfWeeks = (weeks: ReadonlySet<number>, month: Month): number => {
   return found
 }
 
-const daysOf = (self: CronExpression, month: Month): number => {
+/** What an expression says of dates. */
+type Dates = Pick<CronExpression, "years" | "months" | "day" | "weekday" | "either" | "weeks">
+
+const daysOf = (self: Dates, month: Month): number => {
   const isOut = (self.months & (1 << (month.month - 1))) === 0 || self.years?.has(month.year) === false
   if (isOut) return 0
-  const whole = 2 ** month.length - 1
+  const whole = upTo(month.length - 1)
   const byDay = self.day === undefined ? whole : daysOfSet(self.day, month)
   const byWeekday = self.weekday === undefined ? whole : daysOfSet(self.weekday, month)
   const days = whole & (self.either ? byDay | byWeekday : byDay & byWeekday)
@@ -488,6 +488,12 @@ const daysOf = (self: CronExpression, month: Month): number => {
 
 const lowest = (set: number): number => 31 - Math.clz32(set & -set)
 const highest = (set: number): number => 31 - Math.clz32(set)
+
+/** The bits from one on. */
+const from = (bit: number): number => -1 << bit
+
+/** The bits up to one. */
+const upTo = (bit: number): number => -1 >>> (31 - bit)
 
 const DAY = 86_400
 
@@ -505,133 +511,184 @@ export const toCivilSet = (self: CronExpression): CivilTime.CivilSet => {
   return { next: (local) => search.next(local), previous: (local) => search.previous(local) }
 }
 
-/** For each number up to `size` the first value at or after it, and the last one at or before it; -1 for none. */
+/** What no member of a set is, and no time of a day: the search goes on with the next or the previous day. */
+const NONE = -1
+
+const HALF = 30
+
+/** Numbers below 60, as the bits of two words: the first one at or after a number, and the last one at or before it. */
 class Steps {
   readonly first: number
   readonly last: number
-  readonly next: Int8Array
-  readonly previous: Int8Array
-  constructor(values: ReadonlyArray<number>, size: number) {
+  readonly #low: number
+  readonly #high: number
+
+  constructor(values: ReadonlyArray<number>) {
     this.first = values[0]!
     this.last = values.at(-1)!
-    this.next = new Int8Array(size + 1).fill(-1)
-    this.previous = new Int8Array(size + 1).fill(-1)
-    for (const value of values) this.next[value] = this.previous[value] = value
-    for (let i = size - 1; i >= 0; i--) if (this.next[i] === -1) this.next[i] = this.next[i + 1]!
-    for (let i = 1; i <= size; i++) if (this.previous[i] === -1) this.previous[i] = this.previous[i - 1]!
+    const isLow = (value: number) => value < HALF
+    this.#low = bits(values.filter(isLow), 0)
+    this.#high = bits(
+      values.filter((value) => !isLow(value)),
+      HALF
+    )
+  }
+
+  next(number: number): number {
+    const low = number < HALF ? this.#low & from(number) : 0
+    if (low !== 0) return lowest(low)
+    const high = number < HALF ? this.#high : this.#high & from(number - HALF)
+    return high === 0 ? NONE : HALF + lowest(high)
+  }
+
+  previous(number: number): number {
+    if (number < 0) return NONE
+    const high = number < HALF ? 0 : this.#high & upTo(number - HALF)
+    if (high !== 0) return HALF + highest(high)
+    const low = number < HALF ? this.#low & upTo(number) : this.#low
+    return low === 0 ? NONE : highest(low)
   }
 }
 
-/** What no time of the day is: the search goes on with the next or the previous day. */
-const NONE = -1
-
 class Search {
-  readonly #expression: CronExpression
+  readonly #dates: Dates
   readonly #hours: Steps
   readonly #minutes: Steps
   readonly #seconds: Steps
   readonly #firstTime: number
   readonly #lastTime: number
   /** Kinds of years, by `kindOfYear`, in which no day matches. */
-  readonly #barren = new Uint8Array(28)
+  #barren = 0
+  /** The month that was looked at last, and its days that match. */
   #month: Month = monthOf(1970, 1)
-  #days = 0
+  #days: number
 
-  constructor(expression: CronExpression) {
-    this.#expression = expression
-    this.#hours = new Steps(expression.hours, 24)
-    this.#minutes = new Steps(expression.minutes, 60)
-    this.#seconds = new Steps(expression.seconds, 60)
+  constructor({ hours, minutes, seconds, ...dates }: CronExpression) {
+    this.#dates = dates
+    this.#hours = new Steps(hours)
+    this.#minutes = new Steps(minutes)
+    this.#seconds = new Steps(seconds)
     this.#firstTime = time(this.#hours.first, this.#minutes.first, this.#seconds.first)
     this.#lastTime = time(this.#hours.last, this.#minutes.last, this.#seconds.last)
-    this.#days = daysOf(expression, this.#month)
+    this.#days = daysOf(dates, this.#month)
   }
 
   next(local: number): number {
     const dayNumber = Math.floor(local / DAY)
-    const time = this.#nextTime(local - dayNumber * DAY)
+    const time = this.#nextTime((local - dayNumber * DAY) | 0)
     const day = this.#nextDay(time === NONE ? dayNumber + 1 : dayNumber)
     return day * DAY + (day === dayNumber ? time : this.#firstTime)
   }
 
   previous(local: number): number {
     const dayNumber = Math.floor(local / DAY)
-    const time = this.#previousTime(local - dayNumber * DAY)
+    const time = this.#previousTime((local - dayNumber * DAY) | 0)
     const day = this.#previousDay(time === NONE ? dayNumber - 1 : dayNumber)
     return day * DAY + (day === dayNumber ? time : this.#lastTime)
   }
 
   #nextTime(at: number): number {
-    const [hour, minute, second] = [Math.floor(at / 3600), Math.floor(at / 60) % 60, at % 60]
-    if (this.#hours.next[hour] === hour) {
-      const s = this.#minutes.next[minute] === minute ? this.#seconds.next[second]! : NONE
+    const hour = (at / 3600) | 0
+    const minute = ((at / 60) | 0) - 60 * hour
+    if (this.#hours.next(hour) === hour) {
+      const s = this.#minutes.next(minute) === minute ? this.#seconds.next(at % 60) : NONE
       if (s !== NONE) return time(hour, minute, s)
-      const m = this.#minutes.next[minute + 1]!
+      const m = this.#minutes.next(minute + 1)
       if (m !== NONE) return time(hour, m, this.#seconds.first)
     }
-    const h = this.#hours.next[hour + 1]!
+    const h = this.#hours.next(hour + 1)
     return h === NONE ? NONE : time(h, this.#minutes.first, this.#seconds.first)
   }
 
   #previousTime(at: number): number {
-    const [hour, minute, second] = [Math.floor(at / 3600), Math.floor(at / 60) % 60, at % 60]
-    if (this.#hours.previous[hour] === hour) {
-      const s = this.#minutes.previous[minute] === minute ? this.#seconds.previous[second]! : NONE
+    const hour = (at / 3600) | 0
+    const minute = ((at / 60) | 0) - 60 * hour
+    if (this.#hours.previous(hour) === hour) {
+      const s = this.#minutes.previous(minute) === minute ? this.#seconds.previous(at % 60) : NONE
       if (s !== NONE) return time(hour, minute, s)
-      const m = minute === 0 ? NONE : this.#minutes.previous[minute - 1]!
+      const m = this.#minutes.previous(minute - 1)
       if (m !== NONE) return time(hour, m, this.#seconds.last)
     }
-    const h = hour === 0 ? NONE : this.#hours.previous[hour - 1]!
+    const h = this.#hours.previous(hour - 1)
     return h === NONE ? NONE : time(h, this.#minutes.last, this.#seconds.last)
   }
 
   #nextDay(dayNumber: number): number {
-    const inMonth = this.#daysFrom(dayNumber) & -(1 << (dayNumber - this.#month.firstDayNumber))
-    if (inMonth !== 0) return this.#month.firstDayNumber + lowest(inMonth)
-    const { months, years } = this.#expression
-    const start = CivilTime.fromDayNumber(Math.max(dayNumber, 0))
-    const bound = years === undefined ? Math.min(start.year + CYCLE, MAX_YEAR) : MAX_YEAR
-    for (let year = start.year; year <= bound; year++) {
-      if ((years !== undefined && !years.has(year)) || this.#barren[kindOfYear(year)] === 1) continue
-      const isFirst = year === start.year
-      for (let rest = isFirst ? months & -(1 << (start.month - 1)) : months; rest !== 0; rest &= rest - 1) {
-        const month = lowest(rest) + 1
-        const days = this.#daysIn(year, month) & (isFirst && month === start.month ? -(1 << (start.day - 1)) : -1)
-        if (days !== 0) return this.#month.firstDayNumber + lowest(days)
-      }
-      if (!isFirst) this.#barren[kindOfYear(year)] = 1
+    if (dayNumber > LAST_DAY) return Infinity
+    const first = this.#lookAt(Math.max(dayNumber, 0))
+    const days = this.#days & from(Math.max(dayNumber, 0) - first)
+    return days === 0 ? this.#dayAfterMonth() : first + lowest(days)
+  }
+
+  #previousDay(dayNumber: number): number {
+    if (dayNumber < 0) return -Infinity
+    const first = this.#lookAt(Math.min(dayNumber, LAST_DAY))
+    const days = this.#days & upTo(Math.min(dayNumber, LAST_DAY) - first)
+    return days === 0 ? this.#dayBeforeMonth() : first + highest(days)
+  }
+
+  #dayAfterMonth(): number {
+    const { months, years } = this.#dates
+    const { month, year: start } = this.#month
+    const day = this.#firstDay(start, months & from(month))
+    if (day !== NONE) return day
+    const bound = years === undefined ? Math.min(start + CYCLE, MAX_YEAR) : MAX_YEAR
+    for (let year = start + 1; year <= bound; year++) {
+      if ((years !== undefined && !years.has(year)) || this.#isBarren(year)) continue
+      const day = this.#firstDay(year, months)
+      if (day !== NONE) return day
+      this.#barren |= 1 << kindOfYear(year)
     }
     return Infinity
   }
 
-  #previousDay(dayNumber: number): number {
-    const { months, years } = this.#expression
-    const last = CivilTime.fromDayNumber(Math.min(dayNumber, LAST_DAY))
-    const bound = years === undefined ? Math.max(last.year - CYCLE, MIN_YEAR) : MIN_YEAR
-    for (let year = last.year; year >= bound; year--) {
-      if ((years !== undefined && !years.has(year)) || this.#barren[kindOfYear(year)] === 1) continue
-      const isLast = year === last.year
-      for (let rest = isLast ? months & (2 ** last.month - 1) : months; rest !== 0; rest ^= 1 << highest(rest)) {
-        const month = highest(rest) + 1
-        const days = this.#daysIn(year, month) & (isLast && month === last.month ? 2 ** last.day - 1 : -1)
-        if (days !== 0) return this.#month.firstDayNumber + highest(days)
-      }
-      if (!isLast) this.#barren[kindOfYear(year)] = 1
+  #dayBeforeMonth(): number {
+    const { months, years } = this.#dates
+    const { month, year: start } = this.#month
+    const day = this.#lastDay(start, months & ~from(month - 1))
+    if (day !== NONE) return day
+    const bound = years === undefined ? Math.max(start - CYCLE, MIN_YEAR) : MIN_YEAR
+    for (let year = start - 1; year >= bound; year--) {
+      if ((years !== undefined && !years.has(year)) || this.#isBarren(year)) continue
+      const day = this.#lastDay(year, months)
+      if (day !== NONE) return day
+      this.#barren |= 1 << kindOfYear(year)
     }
     return -Infinity
   }
 
-  /** The days of the month that was looked at last, if the day lies in it. */
-  #daysFrom(dayNumber: number): number {
+  #isBarren(year: number): boolean {
+    return (this.#barren & (1 << kindOfYear(year))) !== 0
+  }
+
+  #firstDay(year: number, months: number): number {
+    for (let rest = months; rest !== 0; rest &= rest - 1) {
+      const days = this.#daysIn(year, lowest(rest) + 1)
+      if (days !== 0) return this.#month.firstDayNumber + lowest(days)
+    }
+    return NONE
+  }
+
+  #lastDay(year: number, months: number): number {
+    for (let rest = months; rest !== 0; rest ^= 1 << highest(rest)) {
+      const days = this.#daysIn(year, highest(rest) + 1)
+      if (days !== 0) return this.#month.firstDayNumber + highest(days)
+    }
+    return NONE
+  }
+
+  /** Looks at the month of a day; the number of its first day. */
+  #lookAt(dayNumber: number): number {
     const { firstDayNumber, length } = this.#month
-    return dayNumber >= firstDayNumber && dayNumber < firstDayNumber + length ? this.#days : 0
+    if (dayNumber >= firstDayNumber && dayNumber < firstDayNumber + length) return firstDayNumber
+    const { month, year } = CivilTime.fromDayNumber(dayNumber)
+    this.#daysIn(year, month)
+    return this.#month.firstDayNumber
   }
 
   #daysIn(year: number, month: number): number {
-    if (this.#month.year !== year || this.#month.month !== month) {
-      this.#month = monthOf(year, month)
-      this.#days = daysOf(this.#expression, this.#month)
-    }
+    this.#month = monthOf(year, month)
+    this.#days = daysOf(this.#dates, this.#month)
     return this.#days
   }
 }
@@ -641,8 +698,10 @@ const LAST_DAY = CivilTime.toDayNumber(MAX_YEAR, 12, 31)
 const time = (hour: number, minute: number, second: number): number => hour * 3600 + minute * 60 + second
 
 /** Years of one kind have the same weekdays and ISO weeks on the same dates: 28 kinds. */
-const kindOfYear = (year: number): number => {
+const kindOfYear = (year: number): number => KINDS[year % CYCLE]!
+
+const KINDS = Uint8Array.from({ length: CYCLE }, (_, year) => {
   const isLeap = CivilTime.daysInMonth(year, 2) === 29
   const followsLeap = CivilTime.daysInMonth(year - 1, 2) === 29
   return 4 * CivilTime.weekday(CivilTime.toDayNumber(year, 1, 1)) + (isLeap ? 2 : 0) + (followsLeap ? 1 : 0)
-}
+})

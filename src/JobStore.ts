@@ -179,7 +179,7 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
       readonly now: DateTime.Utc
       readonly lease: Duration.Duration
     }) => Effect.Effect<boolean, StoreError>
-    /** Settles the runs of nodes whose time is over, as crashed. */
+    /** Settles, as crashed, the runs of nodes whose time is over or that are not known, and forgets those nodes. */
     readonly recover: (options: {
       readonly now: DateTime.Utc
       readonly limit: number
@@ -372,11 +372,10 @@ const settleOne = (memory: Memory, held: Run.Running, outcome: Run.Outcome, now:
 }
 
 const recover = (memory: Memory, now: DateTime.Utc, limit: number): ReadonlyArray<Step> => {
-  const dead = [...memory.nodes].flatMap(([node, until]) => (until < now.epochMillis ? [node] : []))
+  for (const [node, until] of memory.nodes) if (until < now.epochMillis) memory.nodes.delete(node)
   const lost = [...memory.live.values()]
     .flatMap((ids) => [...ids].map((id) => memory.runs.get(id)!).filter(Run.isRunning))
-    .filter((run) => dead.includes(run.state.node))
-  if (lost.length <= limit) for (const node of dead) memory.nodes.delete(node)
+    .filter((run) => !memory.nodes.has(run.state.node))
   return lost.slice(0, limit).flatMap((run) => Option.toArray(settleOne(memory, run, { _tag: "Crashed" }, now)))
 }
 

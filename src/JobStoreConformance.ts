@@ -609,6 +609,19 @@ const nodeChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "what a node held that is not known any more is run again",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const node = yield* register(60)
+      yield* claim(60)
+      yield* running(node, 60)
+      yield* store.release(node)
+      assert.deepEqual(states((yield* recover(60)).map(({ run }) => run)), ["60 Pending"])
+    })
+  ),
+
+  check(
     "a node that ended in order leaves nothing to recover",
     Effect.gen(function* () {
       const store = yield* JobStore

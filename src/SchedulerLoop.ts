@@ -115,6 +115,9 @@ interface Actor {
 /** At most so many jobs are claimed, or runs recovered, in one transaction. */
 const BATCH = 500
 
+/** More runs than any node holds. */
+const UNBOUNDED = 1_000_000
+
 // Timers of more than 2³¹ − 1 milliseconds never fire.
 const LONGEST_TIMER = 2_147_483_647
 
@@ -434,16 +437,25 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
     yield* Effect.logWarning("The scheduler could not complete a turn; it tries again", cause)
     const later = yield* Clock.currentTimeMillis
     if (later >= state.trustedUntil) evict(self, now)
-    // What cannot be settled at the end is taken over by others once the lease is over.
     if (state.mode === "Draining" && self.running.size === 0) return yield* stop(self, now)
     state.wakeAt = later + Math.min(SHORTEST_BACKOFF * 2 ** Math.min(state.storeFailures - 1, 10), LONGEST_BACKOFF)
   })
 
-const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
-  Effect.sync(() => {
+const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+  Effect.gen(function* () {
     if (self.state.storeFailures === 0) return
+    yield* releaseUnknown(self)
     self.state.storeFailures = 0
     self.hub.publish({ _tag: "StoreRecovered", at: now })
+  })
+
+/** A start that failed may have taken place all the same: what this node holds without knowing is given back. */
+const releaseUnknown = (self: Actor): Effect.Effect<void, StoreError> =>
+  Effect.map(ask(self, "list runs", self.store.runs({ states: ["Running"], limit: UNBOUNDED })), (runs) => {
+    const { ended, node } = self.state
+    const known = new Set([...self.running.keys(), ...ended.map(({ run }) => run.id)])
+    const unknown = runs.filter(Run.isRunning).filter((run) => run.state.node === node && !known.has(run.id))
+    for (const run of unknown) send(self, { _tag: "RunSettled", run, outcome: { _tag: "Interrupted" } })
   })
 
 const isDrained = ({ inbox, running, state }: Actor): boolean =>
@@ -454,7 +466,10 @@ const stop = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
     const { node } = self.state
     self.state.mode = "Stopped"
     yield* FiberMap.clear(self.attempts)
-    if (node !== undefined) yield* Effect.ignoreLogged(ask(self, "release the node", self.store.release(node)))
+    // What could not be settled is held until the lease is over, and then taken over.
+    const isSettled = self.state.ended.length === 0
+    if (node !== undefined && isSettled)
+      yield* Effect.ignoreLogged(ask(self, "release the node", self.store.release(node)))
     self.hub.publish({ _tag: "SchedulerShutdown", at: now })
   })
 

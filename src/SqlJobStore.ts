@@ -575,13 +575,9 @@ const recover = (
 ): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
   Effect.gen(function* () {
     const { names, sql } = db
-    const dead = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.nodes)} WHERE expires_at < ${now.epochMillis}`
-    if (dead.length === 0) return []
-    const nodes = dead.map(({ id }) => id)
-    const rows =
-      yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running' AND ${sql.in("node", nodes)}
-      ORDER BY scheduled_at, id LIMIT ${limit}`
-    if (rows.length < limit) yield* sql`DELETE FROM ${sql(names.nodes)} WHERE ${sql.in("id", nodes)}`
+    yield* sql`DELETE FROM ${sql(names.nodes)} WHERE expires_at < ${now.epochMillis}`
+    const rows = yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running'
+      AND node NOT IN (SELECT id FROM ${sql(names.nodes)}) ORDER BY scheduled_at, id LIMIT ${limit}`
     const lost = (yield* Effect.forEach(rows, readRun)).filter(Run.isRunning)
     return yield* settle(
       db,

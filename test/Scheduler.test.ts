@@ -469,6 +469,38 @@ describe("a store that fails for a while", () => {
   )
 })
 
+describe("a store that starts runs and then fails to say so", () => {
+  /** A store in memory whose first start takes place, but does not answer. */
+  const failingAfterCommit = Layer.effect(
+    JobStore.JobStore,
+    Effect.gen(function* () {
+      const store = yield* JobStore.makeMemory
+      const hasFailed = yield* Ref.make(false)
+      const fail = new StoreError({ operation: "start", cause: "connection lost" })
+      return {
+        ...store,
+        start: (options: Parameters<typeof store.start>[0]) =>
+          Effect.flatMap(store.start(options), (steps) =>
+            Effect.if(steps.length > 0 ? Ref.getAndSet(hasFailed, true) : Effect.succeed(true), {
+              onTrue: () => Effect.succeed(steps),
+              onFalse: () => Effect.fail(fail)
+            })
+          )
+      }
+    })
+  )
+
+  it.scoped("gets them back and hands them out again", () =>
+    Effect.gen(function* () {
+      const scheduler = yield* Scheduler.Scheduler
+      yield* scheduler.add(Add, { id: "a", payload })
+      yield* TestClock.adjust("10 seconds")
+      const [run] = yield* scheduler.runs()
+      assert.deepStrictEqual([state(run), run?.attempt], ["Succeeded", 2])
+    }).pipe(Effect.provide(Layer.provide(live(), failingAfterCommit)))
+  )
+})
+
 describe("a node that was taken for dead", () => {
   it.scoped("interrupts what it holds, tells so, and comes back as another one", () =>
     Effect.gen(function* () {

@@ -1,8 +1,13 @@
+import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Stream, TestClock } from "effect"
+import * as Executor from "../src/Executor.ts"
 import * as JobStoreConformance from "../src/JobStoreConformance.ts"
+import * as Scheduler from "../src/Scheduler.ts"
 import * as SqlJobStore from "../src/SqlJobStore.ts"
+import * as Task from "../src/Task.ts"
+import * as Trigger from "../src/Trigger.ts"
 
 const SqliteLive = SqlJobStore.layer().pipe(Layer.provide(SqliteClient.layer({ filename: ":memory:" })))
 
@@ -10,4 +15,66 @@ describe("the store on SQLite", () => {
   for (const { check, name } of JobStoreConformance.checks) {
     it.effect(name, () => Effect.provide(check, Layer.orDie(SqliteLive)))
   }
+})
+
+describe("a job added in the caller's transaction", () => {
+  const Note = Task.make("Note")
+  const Live = Scheduler.layer({ autoStart: false }).pipe(
+    Layer.provide(Executor.layerFiber()),
+    Layer.provide(SqlJobStore.layer()),
+    Layer.provideMerge(SqliteClient.layer({ filename: ":memory:", transformQueryNames: (name) => name.toUpperCase() })),
+    Layer.orDie
+  )
+
+  it.effect("is kept or lost with the caller's own writes, whatever the client does to names", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const scheduler = yield* Scheduler.Scheduler
+      const add = (id: string) => scheduler.add(Note, { id, trigger: Trigger.interval({ hours: 1 }) })
+      yield* sql.withTransaction(Effect.zipRight(add("lost"), Effect.fail("rolled back"))).pipe(Effect.ignore)
+      yield* sql.withTransaction(add("kept"))
+      assert.deepStrictEqual(
+        (yield* scheduler.list()).map(({ id }) => id),
+        ["kept"]
+      )
+    }).pipe(Effect.provide(Live))
+  )
+})
+
+describe("a job that cannot be read", () => {
+  const Note = Task.make("Note")
+  const NoteLive = Task.toLayer(Note, () => Effect.void)
+  const Live = Scheduler.layer().pipe(
+    Layer.provide(NoteLive),
+    Layer.provide(Executor.layerFiber()),
+    Layer.provide(SqlJobStore.layer()),
+    Layer.provideMerge(SqliteClient.layer({ filename: ":memory:" })),
+    Layer.orDie
+  )
+
+  it.scoped("is parked with an event and kept, the others run, and it can be replaced", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const scheduler = yield* Scheduler.Scheduler
+      const parked: Array<string> = []
+      const events = yield* scheduler.subscribe
+      yield* Effect.forkScoped(
+        Stream.runForEach(events, (event) => Effect.sync(() => event._tag === "JobParked" && parked.push(event.jobId)))
+      )
+      const trigger = Trigger.interval({ minutes: 1 })
+      yield* scheduler.add(Note, { id: "bad", trigger })
+      yield* scheduler.add(Note, { id: "good", trigger })
+      yield* sql`UPDATE scheduler_jobs SET definition = '{"half' WHERE id = 'bad'`
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(parked, ["bad"])
+      assert.deepStrictEqual(
+        (yield* scheduler.runs()).map(({ jobId }) => jobId),
+        ["good", "good"]
+      )
+      assert.lengthOf(yield* sql`SELECT id FROM scheduler_jobs WHERE id = 'bad'`, 1)
+      yield* scheduler.add(Note, { id: "bad", trigger, onConflict: "replace" })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* scheduler.runs({ jobId: "bad" })).length, 1)
+    }).pipe(Effect.provide(Live))
+  )
 })

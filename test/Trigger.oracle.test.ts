@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, FastCheck, Option } from "effect"
+import { setImmediate } from "node:timers/promises"
 import * as Trigger from "../src/Trigger.ts"
 
 /**
@@ -154,7 +155,7 @@ interface Domain {
 
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 const WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-const CRON_WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+const CRON_WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
 const DOMAINS = {
   year: { min: 1970, max: 9999, size: 8030 },
@@ -362,7 +363,7 @@ const NOTABLE: ReadonlyArray<readonly [zone: string, at: string, before: string,
   ["America/Caracas", "2007-12-09T07:00:00Z", "-04:00:00", "-04:30:00"],
   ["America/Havana", "2024-03-10T05:00:00Z", "-05:00:00", "-04:00:00"],
   ["America/Havana", "2024-11-03T05:00:00Z", "-04:00:00", "-05:00:00"],
-  ["America/New_York", "2026-03-08T07:00:00Z", "-05:00:00", "-04:00:00"],
+  ["America/New_York", "2024-03-10T07:00:00Z", "-05:00:00", "-04:00:00"],
   ["America/Recife", "2000-10-08T03:00:00Z", "-03:00:00", "-02:00:00"],
   ["America/Santiago", "2024-09-08T04:00:00Z", "-04:00:00", "-03:00:00"],
   ["America/Sao_Paulo", "2018-11-04T03:00:00Z", "-03:00:00", "-02:00:00"],
@@ -375,10 +376,10 @@ const NOTABLE: ReadonlyArray<readonly [zone: string, at: string, before: string,
   ["Asia/Kathmandu", "1985-12-31T18:30:00Z", "05:30:00", "05:45:00"],
   ["Asia/Pyongyang", "2015-08-14T15:00:00Z", "09:00:00", "08:30:00"],
   ["Asia/Pyongyang", "2018-05-04T15:00:00Z", "08:30:00", "09:00:00"],
-  ["Australia/Lord_Howe", "2026-04-04T15:00:00Z", "11:00:00", "10:30:00"],
-  ["Australia/Lord_Howe", "2026-10-03T15:30:00Z", "10:30:00", "11:00:00"],
-  ["Europe/Berlin", "2026-03-29T01:00:00Z", "01:00:00", "02:00:00"],
-  ["Europe/Berlin", "2026-10-25T01:00:00Z", "02:00:00", "01:00:00"],
+  ["Australia/Lord_Howe", "2024-04-06T15:00:00Z", "11:00:00", "10:30:00"],
+  ["Australia/Lord_Howe", "2024-10-05T15:30:00Z", "10:30:00", "11:00:00"],
+  ["Europe/Berlin", "2024-03-31T01:00:00Z", "01:00:00", "02:00:00"],
+  ["Europe/Berlin", "2024-10-27T01:00:00Z", "02:00:00", "01:00:00"],
   ["Europe/Istanbul", "2016-03-27T01:00:00Z", "02:00:00", "03:00:00"],
   ["Pacific/Apia", "2011-12-30T10:00:00Z", "-10:00:00", "14:00:00"],
   ["Pacific/Kwajalein", "1993-08-21T12:00:00Z", "-12:00:00", "12:00:00"]
@@ -487,11 +488,11 @@ const Numbers = ({ max, min, near }: Style) =>
     { weight: 1, arbitrary: FastCheck.integer({ min, max: Math.min(max, min + 100) }) }
   )
 
-/** A number, or its name in any case. */
-const Words = (style: Style, value: number) =>
-  style.names === undefined
-    ? FastCheck.constant(String(value))
-    : FastCheck.constantFrom(String(value), style.names[value]!, style.names[value]!.toUpperCase())
+/** A number, or its name in any case; only 7 for Sunday has none, for `sun` is 0. */
+const Words = ({ names }: Style, value: number) => {
+  const name = names?.[value]
+  return FastCheck.constantFrom(String(value), ...(name === undefined ? [] : [name, name.toUpperCase()]))
+}
 
 const Steps = (style: Style, span: number) =>
   FastCheck.integer({ min: 1, max: style.isLenient ? style.max - style.min + 1 : Math.max(1, Math.min(span, 100)) })
@@ -558,6 +559,15 @@ const styleOf = (domain: Domain, near: ReadonlyArray<number>, isLenient: boolean
 
 const table = ({ max }: Domain, is: (value: number) => boolean): ReadonlyArray<boolean> =>
   Array.from({ length: max + 1 }, (_, value) => is(value))
+
+interface Case<Fields> {
+  readonly window: Window
+  readonly fields: Fields
+}
+
+const caseOf =
+  ({ from, to, zone }: Window) =>
+  <Fields>(fields: Fields): Case<Fields> => ({ window: { zone, from, to }, fields })
 
 const anyHolds = (field: Field<Values>, domain: Domain) => (value: number) =>
   field.terms.some((term) => holds(term, domain, value))
@@ -646,7 +656,7 @@ const cronCalendar = (given: CronFields): Calendar => {
 const cronTexts = (fields: CronFields): Trigger.CronOptions =>
   Object.fromEntries(NAMES.map((name) => [name, fields[name]?.text] as const))
 
-const CronCases = Scenes.chain((scene) => CronFieldsOf(scene).map((fields) => ({ scene, fields })))
+const CronCases = Scenes.chain((scene) => CronFieldsOf(scene).map(caseOf(scene)))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // crontab
@@ -747,16 +757,11 @@ const crontabCalendar = ({ day: days, dayOfWeek, hour, minute, month }: CrontabF
 const crontabText = ({ day, dayOfWeek, hour, minute, month }: CrontabFields): string =>
   [minute, hour, day, month, dayOfWeek].map(({ text }) => text).join(" ")
 
-const CrontabCases = Scenes.chain((scene) => CrontabFieldsOf(scene).map((fields) => ({ scene, fields })))
+const CrontabCases = Scenes.chain((scene) => CrontabFieldsOf(scene).map(caseOf(scene)))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // tests
 // ---------------------------------------------------------------------------------------------------------------------
-
-interface Case<Fields> {
-  readonly scene: Scene
-  readonly fields: Fields
-}
 
 /** Tests of a hundred cases each, so that a long run shows where it is. */
 const itAgrees = <Fields>(
@@ -765,7 +770,9 @@ const itAgrees = <Fields>(
   compareCase: (given: Case<Fields>) => number
 ) => {
   for (let block = 0; block * RUNS_PER_TEST < RUNS; block++) {
-    it(`${name}, seed ${SEED + block}`, () => {
+    it(`${name}, seed ${SEED + block}`, async () => {
+      // Lets vitest report in between.
+      await setImmediate()
       let distinct = 0
       FastCheck.assert(
         FastCheck.property(cases, (given) => {
@@ -787,11 +794,11 @@ describe("the oracle", () => {
     )
   })
 
-  itAgrees("agrees with cron in both directions under all policies", CronCases, ({ fields, scene }) =>
-    compare(scene, cronCalendar(fields), (policies) => Trigger.cron({ ...cronTexts(fields), ...policies }))
+  itAgrees("agrees with cron in both directions under all policies", CronCases, ({ fields, window }) =>
+    compare(window, cronCalendar(fields), (policies) => Trigger.cron({ ...cronTexts(fields), ...policies }))
   )
 
-  itAgrees("agrees with crontab in both directions under all policies", CrontabCases, ({ fields, scene }) =>
-    compare(scene, crontabCalendar(fields), (policies) => Trigger.crontab(crontabText(fields), policies))
+  itAgrees("agrees with crontab in both directions under all policies", CrontabCases, ({ fields, window }) =>
+    compare(window, crontabCalendar(fields), (policies) => Trigger.crontab(crontabText(fields), policies))
   )
 })
