@@ -7,7 +7,7 @@
 import * as CivilTime from "./CivilTime.ts"
 
 /**
- * Every `months` months and `days` days from the day number `start`, at `time` seconds into the day.
+ * Every `months` months and `days` days from the day number `start` to `last`, at `time` seconds into the day.
  *
  * @since 0.1.0
  * @category models
@@ -17,11 +17,20 @@ export interface CalendarInterval {
   readonly days: number
   readonly start: number
   readonly time: number
+  /** The day number after which there is no step. */
+  readonly last: number
 }
 
 const DAY = 86_400
 const DAYS_PER_MONTH = 146_097 / 4800
-const LAST_DAY = CivilTime.toDayNumber(9999, 12, 31)
+
+/**
+ * The last day that there is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const LAST_DAY = CivilTime.toDayNumber(9999, 12, 31)
 
 /**
  * The set of local times, in the form that `CivilTime` walks. The nth step is n times the months from the start, on the
@@ -51,17 +60,17 @@ const estimate = (self: CalendarInterval, day: number): number =>
   Math.max(0, Math.floor((day - self.start) / (self.months * DAYS_PER_MONTH + self.days)) - 2)
 
 const nextStep = (self: CalendarInterval, dayOf: (step: number) => number | undefined, day: number): number => {
-  if (day > LAST_DAY) return Infinity
+  if (day > self.last) return Infinity
   for (let step = estimate(self, day); ; step++) {
     const found = dayOf(step)
     if (found === undefined) continue
-    if (found > LAST_DAY) return Infinity
+    if (found > self.last) return Infinity
     if (found >= day) return found
   }
 }
 
 const previousStep = (self: CalendarInterval, dayOf: (step: number) => number | undefined, day: number): number => {
-  const last = Math.min(day, LAST_DAY)
+  const last = Math.min(day, self.last)
   for (let step = estimate(self, last) + 4; step >= 0; step--) {
     const found = dayOf(step)
     if (found !== undefined && found <= last) return found

@@ -154,12 +154,16 @@ const NOWHERE: Segment = { start: Infinity, end: -Infinity, offset: 0, before: 0
 const namedZone = (id: string, format: Intl.DateTimeFormat): Zone => {
   const offsetAt = (instant: number): number => readOffset(format.format(instant * 1000))
   const blocks = new Map<number, ReadonlyArray<Segment>>()
+  let block: ReadonlyArray<Segment> = []
+  let index = NaN
   let last = NOWHERE
   const segmentAt = (instant: number): Segment => {
     if (last.start <= instant && instant < last.end) return last
-    const index = Math.floor(instant / BLOCK)
-    let block = blocks.get(index)
-    if (block === undefined) blocks.set(index, (block = makeBlock(offsetAt, index)))
+    if (Math.floor(instant / BLOCK) !== index) {
+      index = Math.floor(instant / BLOCK)
+      block = blocks.get(index) ?? makeBlock(offsetAt, index)
+      blocks.set(index, block)
+    }
     last = find(block, instant)
     return last
   }
@@ -328,8 +332,8 @@ export interface CivilDate {
  */
 export const toDayNumber = (year: number, month: number, day: number): number => {
   const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const yearOfEra = (y - era * 400) | 0
+  const era = ((y < 0 ? y - 399 : y) / 400) | 0
+  const yearOfEra = y - era * 400
   const dayOfYear = (((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) | 0) + day - 1
   const leapDays = (yearOfEra >> 2) - ((yearOfEra / 100) | 0)
   return era * 146_097 + yearOfEra * 365 + leapDays + dayOfYear - 719_468
@@ -343,8 +347,8 @@ export const toDayNumber = (year: number, month: number, day: number): number =>
  */
 export const fromDayNumber = (dayNumber: number): CivilDate => {
   const z = dayNumber + 719_468
-  const era = Math.floor(z / 146_097)
-  const dayOfEra = (z - era * 146_097) | 0
+  const era = ((z < 0 ? z - 146_096 : z) / 146_097) | 0
+  const dayOfEra = z - era * 146_097
   const leapDays = ((dayOfEra / 1460) | 0) - ((dayOfEra / 36_524) | 0) + ((dayOfEra / 146_096) | 0)
   const yearOfEra = ((dayOfEra - leapDays) / 365) | 0
   const dayOfYear = dayOfEra - (365 * yearOfEra + (yearOfEra >> 2) - ((yearOfEra / 100) | 0))
@@ -352,6 +356,18 @@ export const fromDayNumber = (dayNumber: number): CivilDate => {
   const day = dayOfYear - (((153 * shifted + 2) / 5) | 0) + 1
   const month = shifted < 10 ? shifted + 3 : shifted - 9
   return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day }
+}
+
+/**
+ * A day number as `2026-12-25`.
+ *
+ * @since 0.1.0
+ * @category dates
+ */
+export const formatDate = (dayNumber: number): string => {
+  const { day, month, year } = fromDayNumber(dayNumber)
+  const pad = (n: number, width: number) => String(n).padStart(width, "0")
+  return `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}`
 }
 
 /**

@@ -205,7 +205,8 @@ const collect = (field: Field, ranges: ReadonlyArray<Range>): ReadonlyArray<numb
     const end = last >= first ? last : last + size
     for (let v = first; v <= end; v += step) marks[(v - min) % size] = 1
   }
-  const values = span(field).filter((v) => marks[v - min] === 1)
+  const values: Array<number> = []
+  for (let v = min; v <= max; v++) if (marks[v - min] === 1) values.push(v)
   return values.length === size ? undefined : values
 }
 
@@ -265,8 +266,11 @@ const parseWeekday = (text: string): DaySet | undefined => {
 export const parseWeekdays = (text: string): ReadonlySet<number> =>
   new Set(parseValues(FIELDS.dayOfWeek, text) ?? span(FIELDS.dayOfWeek))
 
-const span = (field: Field): ReadonlyArray<number> =>
-  Array.from({ length: field.max - field.min + 1 }, (_, i) => field.min + i)
+const span = ({ max, min }: Field): ReadonlyArray<number> => {
+  const values: Array<number> = []
+  for (let v = min; v <= max; v++) values.push(v)
+  return values
+}
 
 /**
  * Fills in the defaults of `Trigger.cron`: fields more significant than the least significant one given are `*`, less
@@ -349,7 +353,9 @@ export const fromCrontab = (text: string): CronExpression => {
   return {
     years: undefined,
     months: bits(crontabValues(CRONTAB.month, text, month!), 1),
-    ...crontabDays(text, day!, weekday!),
+    day: isAny(day!) ? undefined : crontabDay(text, day!),
+    weekday: isAny(weekday!) ? undefined : crontabWeekday(text, weekday!),
+    either: !isOpen(day!) && !isOpen(weekday!),
     weeks: undefined,
     hours: crontabValues(CRONTAB.hour, text, hour!),
     minutes: crontabValues(CRONTAB.minute, text, minute!),
@@ -358,17 +364,12 @@ export const fromCrontab = (text: string): CronExpression => {
 }
 
 const crontabValues = (field: Field, whole: string, word: Word): ReadonlyArray<number> =>
-  collect(field, terms(field, whole, word.text, word.at).map(range)) ?? span(field)
+  (word.text === "*" ? undefined : collect(field, terms(field, whole, word.text, word.at).map(range))) ?? span(field)
+
+const isAny = ({ text }: Word): boolean => text === "*" || text === "?"
 
 // As in Vixie cron, a field that starts with a star is no restriction of its own, even with a step.
-const crontabDays = (whole: string, day: Word, weekday: Word): Pick<CronExpression, "day" | "weekday" | "either"> => {
-  const isOpen = (word: Word) => word.text.startsWith("*") || word.text === "?"
-  return {
-    day: day.text === "*" || day.text === "?" ? undefined : crontabDay(whole, day),
-    weekday: weekday.text === "*" || weekday.text === "?" ? undefined : crontabWeekday(whole, weekday),
-    either: !isOpen(day) && !isOpen(weekday)
-  }
-}
+const isOpen = (word: Word): boolean => word.text.startsWith("*") || isAny(word)
 
 const crontabDay = (whole: string, word: Word): DaySet => {
   const set = emptyDays()
@@ -526,12 +527,13 @@ class Steps {
   constructor(values: ReadonlyArray<number>) {
     this.first = values[0]!
     this.last = values.at(-1)!
-    const isLow = (value: number) => value < HALF
-    this.#low = bits(values.filter(isLow), 0)
-    this.#high = bits(
-      values.filter((value) => !isLow(value)),
-      HALF
-    )
+    let [low, high] = [0, 0]
+    for (const value of values) {
+      if (value < HALF) low |= 1 << value
+      else high |= 1 << (value - HALF)
+    }
+    this.#low = low
+    this.#high = high
   }
 
   next(number: number): number {
@@ -563,14 +565,14 @@ class Search {
   #month: Month = monthOf(1970, 1)
   #days: number
 
-  constructor({ hours, minutes, seconds, ...dates }: CronExpression) {
-    this.#dates = dates
+  constructor({ day, either, hours, minutes, months, seconds, weekday, weeks, years }: CronExpression) {
+    this.#dates = { years, months, day, weekday, either, weeks }
     this.#hours = new Steps(hours)
     this.#minutes = new Steps(minutes)
     this.#seconds = new Steps(seconds)
     this.#firstTime = time(this.#hours.first, this.#minutes.first, this.#seconds.first)
     this.#lastTime = time(this.#hours.last, this.#minutes.last, this.#seconds.last)
-    this.#days = daysOf(dates, this.#month)
+    this.#days = daysOf(this.#dates, this.#month)
   }
 
   next(local: number): number {
@@ -615,6 +617,7 @@ class Search {
 
   #nextDay(dayNumber: number): number {
     if (dayNumber > LAST_DAY) return Infinity
+    if (dayNumber === this.#month.firstDayNumber + this.#month.length) return this.#dayAfterMonth()
     const first = this.#lookAt(Math.max(dayNumber, 0))
     const days = this.#days & from(Math.max(dayNumber, 0) - first)
     return days === 0 ? this.#dayAfterMonth() : first + lowest(days)
@@ -622,6 +625,7 @@ class Search {
 
   #previousDay(dayNumber: number): number {
     if (dayNumber < 0) return -Infinity
+    if (dayNumber === this.#month.firstDayNumber - 1) return this.#dayBeforeMonth()
     const first = this.#lookAt(Math.min(dayNumber, LAST_DAY))
     const days = this.#days & upTo(Math.min(dayNumber, LAST_DAY) - first)
     return days === 0 ? this.#dayBeforeMonth() : first + highest(days)

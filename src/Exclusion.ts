@@ -78,7 +78,7 @@ export const toSpanAt = (
     ...(self.dates ?? []).map((text) => days(dayNumber("dates", text), dayNumber("dates", text))),
     ...(self.ranges ?? []).map(({ from, to }) => range(from, to)),
     ...(self.weekdays === undefined ? [] : [weekdays(self.weekdays)]),
-    ...(self.windows ?? []).map(({ from, to }) => window(secondOfDay(from), secondOfDay(to))),
+    ...(self.windows ?? []).map(({ from, to }) => window(from, to)),
     ...daysOf.map((occurrences) => firingDays(zone, occurrences))
   ]
   return (millis) => {
@@ -118,8 +118,9 @@ const weekdays = (text: string): LocalSpanAt => {
   }
 }
 
-const window = (from: number, to: number): LocalSpanAt => {
-  if (from === to) throw invalid("windows", String(from), "it begins where it ends", "a window shorter than a day")
+const window = (begin: string, end: string): LocalSpanAt => {
+  const [from, to] = [secondOfDay(begin), secondOfDay(end)]
+  if (from === to) throw invalid("windows", begin, "it begins where it ends", "a window shorter than a day")
   return (local) => {
     const midnight = Math.floor(local / DAY) * DAY
     const time = local - midnight
@@ -133,10 +134,21 @@ const firingDays =
   (zone: CivilTime.Zone, occurrences: Occurrences.Occurrences): LocalSpanAt =>
   (local) => {
     const day = Math.floor(local / DAY)
-    const from = CivilTime.toInstant(zone, day * DAY) * 1000
-    const to = CivilTime.toInstant(zone, (day + 1) * DAY) * 1000
-    return occurrences.next(from - 1) < to ? { start: day * DAY, end: (day + 1) * DAY } : undefined
+    const fires = instantsOf(zone, day).some(({ end, start }) => occurrences.next(start - 1) < end)
+    return fires ? { start: day * DAY, end: (day + 1) * DAY } : undefined
   }
+
+// A day is in pieces where the clock is put back over midnight.
+const instantsOf = (zone: CivilTime.Zone, day: number): ReadonlyArray<Occurrences.Span> => {
+  const pieces: Array<Occurrences.Span> = []
+  for (let at = (day - 2) * DAY; at < (day + 3) * DAY; ) {
+    const segment = zone.segmentAt(at)
+    const piece = toInstants({ start: day * DAY, end: (day + 1) * DAY }, segment)
+    if (piece.start < piece.end) pieces.push(piece)
+    at = segment.end
+  }
+  return pieces
+}
 
 const dayNumber = (field: string, text: string): number => {
   const parsed = CivilTime.parse(text)

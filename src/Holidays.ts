@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import DateHolidays from "date-holidays"
+import * as CivilTime from "./CivilTime.ts"
 import { InvalidTrigger } from "./SchedulerError.ts"
 
 /**
@@ -29,8 +30,12 @@ const invalid = (text: string, reason: string, expected: string): InvalidTrigger
 const calendar = ({ country, region, state }: Options): DateHolidays => {
   const place = [country, state, region].filter((part) => part !== undefined)
   const known = new DateHolidays()
-  const isKnown = state === undefined ? country in known.getCountries() : state in (known.getStates(country) ?? {})
-  if (!isKnown) throw invalid(place.join("/"), "there is no such place", "a country and state that date-holidays knows")
+  const has = (places: object | undefined, name: string | undefined) => Object.hasOwn(places ?? {}, name ?? "")
+  const isKnown =
+    has(known.getCountries(), country) &&
+    (state === undefined || has(known.getStates(country), state)) &&
+    (region === undefined || (state !== undefined && has(known.getRegions(country, state), region)))
+  if (!isKnown) throw invalid(place.join("/"), "there is no such place", "a country, state and region of date-holidays")
   return new DateHolidays(country, state ?? "", region ?? "")
 }
 
@@ -43,8 +48,9 @@ const calendar = ({ country, region, state }: Options): DateHolidays => {
  */
 export const dates = (options: Options): ReadonlyArray<string> => {
   const { from, to, types = ["public"] } = options
-  if (!Number.isInteger(from) || !Number.isInteger(to) || to < from || to - from >= 200) {
-    throw invalid(`${from}–${to}`, "it is no range of years", "at most 200 years, the first one first")
+  const isYear = (year: number) => Number.isInteger(year) && year >= 1 && year <= 9999
+  if (!isYear(from) || !isYear(to) || to < from || to - from >= 200) {
+    throw invalid(`${from}–${to}`, "it is no range of years", "at most 200 of the years 1 to 9999, the first one first")
   }
   const holidays = calendar(options)
   const years = Array.from({ length: to - from + 1 }, (_, i) => from + i)
@@ -53,5 +59,19 @@ export const dates = (options: Options): ReadonlyArray<string> => {
 
 const daysOf = (holidays: DateHolidays, year: number, types: ReadonlyArray<string>): ReadonlyArray<string> => {
   const wanted = holidays.getHolidays(year).filter(({ type }) => types.includes(type))
-  return [...new Set(wanted.map(({ date }) => date.slice(0, 10)))].sort()
+  return [...new Set(wanted.flatMap(daysCovered))].sort()
 }
+
+/** A holiday may last for days, for an afternoon, or begin at sunset: it is the days of which it covers eight hours. */
+const daysCovered = ({ date, end, start }: { readonly date: string; readonly start: Date; readonly end: Date }) => {
+  const begin = CivilTime.parse(date.slice(0, 19))
+  if (typeof begin === "string") return []
+  const over = begin.local + (end.getTime() - start.getTime()) / 1000
+  const days: Array<string> = []
+  for (let day = Math.floor(begin.local / DAY) * DAY; day < over; day += DAY) {
+    if (Math.min(over, day + DAY) - Math.max(begin.local, day) >= DAY / 3) days.push(CivilTime.formatDate(day / DAY))
+  }
+  return days
+}
+
+const DAY = 86_400

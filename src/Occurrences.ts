@@ -113,16 +113,32 @@ export const anyOf = (sets: ReadonlyArray<Occurrences>): Occurrences => ({
 })
 
 /**
- * The instants that all of the sets have. Each set leaps to where another one is; after `LEAPS` of them the answer is that
- * they never meet.
+ * The instants that all of the sets have. Each set leaps to where another one is; after `LEAPS` leaps, or five times as
+ * many in a combination of combinations, the answer is that they never meet.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const allOf = (sets: ReadonlyArray<Occurrences>): Occurrences => ({
-  next: (after) => meet(sets, sets[0]!.next(after), (set, at) => set.next(at - 1)),
-  previous: (atOrBefore) => meet(sets, sets[0]!.previous(atOrBefore), (set, at) => set.previous(at))
+  next: (after) => search(() => meet(sets, sets[0]!.next(after), (set, at) => set.next(at - 1))),
+  previous: (atOrBefore) => search(() => meet(sets, sets[0]!.previous(atOrBefore), (set, at) => set.previous(at)))
 })
+
+// Combinations of combinations share what they may spend, or nested ones would multiply it.
+const ALL_LEAPS = 5 * LEAPS
+let spent = 0
+let depth = 0
+
+const search = (look: () => number): number => {
+  if (depth++ === 0) spent = 0
+  try {
+    return look()
+  } finally {
+    depth--
+  }
+}
+
+const mayLeap = (leaps: number): boolean => leaps < LEAPS && ++spent < ALL_LEAPS
 
 const meet = (
   sets: ReadonlyArray<Occurrences>,
@@ -134,7 +150,7 @@ const meet = (
   for (let i = 1, leaps = 0; agreeing < sets.length && Number.isFinite(at); i++) {
     const found = leap(sets[i % sets.length]!, at)
     agreeing = found === at ? agreeing + 1 : 1
-    if (found !== at && ++leaps === LEAPS) return from < found ? Infinity : -Infinity
+    if (found !== at && !mayLeap(leaps++)) return from < found ? Infinity : -Infinity
     at = found
   }
   return at
@@ -166,13 +182,14 @@ export type SpanAt = (instant: number) => Span | undefined
  * @category combinators
  */
 export const except = (self: Occurrences, spanAt: SpanAt): Occurrences => ({
-  next: (after) => leave(self.next(after), spanAt, (span) => self.next(span.end - 1), Infinity),
-  previous: (atOrBefore) => leave(self.previous(atOrBefore), spanAt, (span) => self.previous(span.start - 1), -Infinity)
+  next: (after) => search(() => leave(self.next(after), spanAt, (span) => self.next(span.end - 1), Infinity)),
+  previous: (atOrBefore) =>
+    search(() => leave(self.previous(atOrBefore), spanAt, (span) => self.previous(span.start - 1), -Infinity))
 })
 
 const leave = (from: number, spanAt: SpanAt, leap: (span: Span) => number, none: number): number => {
   let at = from
-  for (let leaps = 0; leaps < LEAPS && Number.isFinite(at); leaps++) {
+  for (let leaps = 0; Number.isFinite(at) && mayLeap(leaps); leaps++) {
     const span = spanAt(at)
     if (span === undefined) return at
     at = leap(span)

@@ -30,15 +30,27 @@ const parse = (text: string): RRuleTemporal => {
 const toOccurrences = ({ text }: { readonly text: string }): Occurrences.Occurrences => {
   const rule = parse(text)
   return {
-    next: (after) => rule.next(new Date(clamp(after)), false)?.epochMilliseconds ?? Infinity,
-    previous: (atOrBefore) => rule.previous(new Date(clamp(atOrBefore)), true)?.epochMilliseconds ?? -Infinity
+    next: (after) =>
+      after >= LAST ? Infinity : ask(() => rule.next(new Date(Math.max(after, FIRST)), false), Infinity),
+    previous: (atOrBefore) =>
+      atOrBefore < FIRST ? -Infinity : ask(() => rule.previous(new Date(Math.min(atOrBefore, LAST)), true), -Infinity)
+  }
+}
+
+// The library gives up on a rule that does not happen by an exception.
+const ask = (query: () => { readonly epochMilliseconds: number } | null, none: number): number => {
+  try {
+    return query()?.epochMilliseconds ?? none
+  } catch {
+    return none
   }
 }
 
 const FIRST = CivilTime.toDayNumber(1, 1, 1) * 86_400_000
-const LAST = CivilTime.toDayNumber(9999, 12, 31) * 86_400_000
+const LAST = (CivilTime.toDayNumber(9999, 12, 31) + 1) * 86_400_000 - 1
 
-const clamp = (millis: number): number => Math.min(Math.max(millis, FIRST), LAST)
+/** How many periods the library looks through. */
+const MOST = 10_000
 
 const make = Trigger.extension("rrule", Schema.Struct({ text: Schema.String }), toOccurrences)
 
@@ -51,5 +63,6 @@ const make = Trigger.extension("rrule", Schema.Struct({ text: Schema.String }), 
  */
 export const rrule = (text: string): Trigger.Trigger => {
   if (!/^DTSTART/im.test(text)) throw invalid(text, "it has no DTSTART, from which a rule takes its phase")
+  if (Number(/COUNT=(\d+)/i.exec(text)?.[1] ?? 0) > MOST) throw invalid(text, `its COUNT is more than ${MOST}`)
   return make({ text })
 }

@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SunCalc from "suncalc"
+import * as CivilTime from "./CivilTime.ts"
 import type * as Occurrences from "./Occurrences.ts"
 import { InvalidTrigger } from "./SchedulerError.ts"
 import * as Trigger from "./Trigger.ts"
@@ -40,12 +42,16 @@ const Options = Schema.Struct({
 
 const DAY = 86_400_000
 
+// The years 1 to 9999.
+const FIRST = CivilTime.toDayNumber(1, 1, 1) * DAY
+const LAST = (CivilTime.toDayNumber(9999, 12, 31) + 1) * DAY - 1
+
 // The longest polar night or day is over within this time.
 const LONGEST = 370
 
 const toOccurrences = (options: typeof Options.Type): Occurrences.Occurrences => ({
-  next: (after) => search(options, after, 1, (at) => at > after) ?? Infinity,
-  previous: (atOrBefore) => search(options, atOrBefore, -1, (at) => at <= atOrBefore) ?? -Infinity
+  next: (after) => search(options, after, 1, (at) => at > after && at >= FIRST) ?? Infinity,
+  previous: (atOrBefore) => search(options, atOrBefore, -1, (at) => at <= atOrBefore && at <= LAST) ?? -Infinity
 })
 
 /** The first of the days from one before the instant on, in a direction, whose event is wanted. */
@@ -55,9 +61,9 @@ const search = (
   direction: 1 | -1,
   isWanted: (at: number) => boolean
 ): number | undefined => {
-  if (Math.abs(from) > 8e15) return undefined
+  const near = Math.min(Math.max(from, FIRST), LAST) - options.offsetMillis
   for (let days = -2; days <= LONGEST; days++) {
-    const at = eventOf(options, from - options.offsetMillis + direction * days * DAY)
+    const at = eventOf(options, near + direction * days * DAY)
     if (at !== undefined && isWanted(at)) return at
   }
   return undefined
@@ -93,14 +99,15 @@ export const solar = (options: {
   readonly end?: Trigger.Instant | undefined
 }): Trigger.Trigger => {
   const { before = 0, end, event, latitude, longitude, offset = 0, start } = options
-  const offsetMillis = Math.round(Duration.toMillis(offset) - Duration.toMillis(before))
+  const [after, ahead] = [offset, before].map((duration) => Option.getOrUndefined(Duration.decodeUnknown(duration)))
+  const offsetMillis = after && ahead ? Math.round(Duration.toMillis(after) - Duration.toMillis(ahead)) : Number.NaN
   const given = { event, latitude, longitude, offsetMillis }
   if (!Schema.is(Options)(given)) {
     throw new InvalidTrigger({
       field: "solar",
       text: JSON.stringify(given),
       position: 0,
-      reason: "there is no such event or place",
+      reason: "there is no such event, place or offset",
       expected: `one of ${SolarEvent.literals.join(", ")}, a latitude of ±90 and a longitude of ±180 degrees at most`
     })
   }

@@ -13,6 +13,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
@@ -128,9 +129,12 @@ const compile = (json: TriggerJson.TriggerJson, parts: ReadonlyArray<Trigger>): 
     case "Crontab":
       return within(json, civilSet(json, CronExpression.toCivilSet(CronExpression.fromCrontab(json.expression))))
     case "CalendarInterval":
-      return within({ end: json.end }, civilSet(json, calendarSteps(json)))
+      return within(
+        { end: dateAlone(json.end) === undefined ? json.end : undefined },
+        civilSet(json, calendarSteps(json))
+      )
     case "Extension":
-      return within(json, compileExtension(json))
+      return within(json, extensionOf(json.name).toOccurrences(json.options))
     case "AnyOf":
       return Occurrences.anyOf(sets)
     case "AllOf":
@@ -155,21 +159,15 @@ const civilSet = (
 ): Occurrences.Occurrences => Occurrences.civil({ zone: zoneOf(timezone), gap, fold, times })
 
 const calendarSteps = (json: typeof TriggerJson.CalendarInterval.Type): CivilTime.CivilSet => {
-  const { days = 0, hour, minute, months = 0, second, start, timezone, weeks = 0, years = 0 } = json
-  const from = Math.floor((millisOf(start) ?? 0) / 1000)
+  const { days = 0, end, hour, minute, months = 0, second, start, timezone, weeks = 0, years = 0 } = json
   return CalendarInterval.toCivilSet({
     months: 12 * years + months,
     days: 7 * weeks + days,
     // A date, whatever the time of day in it; before its first step there is nothing anyway.
-    start: Math.floor((from + CivilTime.offsetAt(zoneOf(timezone), from)) / 86_400),
+    start: dateAt(zoneOf(timezone), millisOf(start) ?? 0),
+    last: dateAlone(end) ?? CalendarInterval.LAST_DAY,
     time: hour * 3600 + minute * 60 + second
   })
-}
-
-const compileExtension = ({ name, options }: typeof TriggerJson.Extension.Type): Occurrences.Occurrences => {
-  const compile = extensions.get(name)
-  if (compile !== undefined) return compile(options)
-  throw invalid("extension", name, 0, "its module is not loaded", `an import such as "effect-scheduler/RRule"`)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -343,7 +341,7 @@ export const calendarInterval = (options: CalendarIntervalOptions): Trigger => {
   inRange("minute", minute, 59)
   inRange("second", second, 59)
   const time = { hour, minute, second }
-  const rest = civil(wholeLastDay(options), false)
+  const rest = civilDates(options)
   return makeChecked({ _tag: "CalendarInterval", ...Object.fromEntries(period), ...time, ...rest })
 }
 
@@ -352,10 +350,30 @@ const inRange = (field: string, value: number, most: number): void => {
   throw invalid(field, String(value), 0, "it is out of range", `a whole number from 0 to ${most}`)
 }
 
-const wholeLastDay = (options: CalendarIntervalOptions): CalendarIntervalOptions =>
-  typeof options.end === "string" && /^\d{4}-\d{1,2}-\d{1,2}$/.test(options.end.trim())
-    ? { ...options, end: `${options.end.trim()} 23:59:59` }
-    : options
+/** The day number of text that is a date alone. */
+const dateAlone = (text: unknown): number | undefined => {
+  const parsed = typeof text === "string" ? CivilTime.parse(text) : undefined
+  const isDate = typeof parsed === "object" && !parsed.hasTime && parsed.offset === undefined
+  return isDate ? parsed.local / 86_400 : undefined
+}
+
+/** The local date of an instant, as a day number. */
+const dateAt = (zone: CivilTime.Zone, millis: number): number => {
+  const instant = Math.floor(millis / 1000)
+  return Math.floor((instant + CivilTime.offsetAt(zone, instant)) / 86_400)
+}
+
+// A last day is kept as the date that it is: on the wall clock it has no last instant that would hold for every time of day.
+const civilDates = (options: CalendarIntervalOptions) => {
+  const last = dateAlone(options.end)
+  if (last === undefined) return civil(options, false)
+  const { start, ...rest } = civil({ ...options, end: undefined }, false)
+  const end = CivilTime.formatDate(last)
+  if (start !== undefined && dateAt(zoneOf(rest.timezone), Date.parse(start)) > last) {
+    throw invalid("end", end, 0, `it is before the start, ${start}`, "an end at or after the start")
+  }
+  return { ...rest, ...(start === undefined ? {} : { start }), end }
+}
 
 /**
  * The instants of any of the triggers. Throws `InvalidTrigger` if none is given.
@@ -450,13 +468,33 @@ const zoneNameOf = (json: TriggerJson.TriggerJson): string => {
  * @category constructors
  */
 export const fromCron = (self: Cron.Cron, options?: Pick<CivilOptions, "gap" | "fold">): Trigger => {
-  const field = (values: ReadonlySet<number>) => (values.size === 0 ? "*" : [...values].sort((a, b) => a - b).join(","))
-  const { days, hours, minutes, months, seconds, tz, weekdays } = self
-  const expression = [seconds, minutes, hours, days, months, weekdays].map(field).join(" ")
-  return crontab(expression, { ...options, timezone: Option.getOrUndefined(tz) })
+  const [second, minute, hour, day, month] = [self.seconds, self.minutes, self.hours, self.days, self.months].map(
+    fieldOf
+  )
+  const civil = { ...options, timezone: Option.getOrUndefined(self.tz) }
+  if (!Predicate.hasProperty(self, "and") || self.and !== true)
+    return crontab([second, minute, hour, day, month, fieldOf(self.weekdays)].join(" "), civil)
+  const fromMonday = new Set([...self.weekdays].map((weekday) => (weekday + 6) % 7))
+  return cron({ second, minute, hour, day, month, dayOfWeek: fieldOf(fromMonday), ...civil })
 }
 
-const extensions = new Map<string, (options: unknown) => Occurrences.Occurrences>()
+const fieldOf = (values: ReadonlySet<number>): string =>
+  values.size === 0 ? "*" : [...values].sort((a, b) => a - b).join(",")
+
+/** What is known of the triggers of other modules. */
+interface Extension {
+  /** The options in the form that the constructor gives them. */
+  readonly normalize: (options: unknown) => unknown
+  readonly toOccurrences: (options: unknown) => Occurrences.Occurrences
+}
+
+const extensions = new Map<string, Extension>()
+
+const extensionOf = (name: string): Extension => {
+  const known = extensions.get(name)
+  if (known !== undefined) return known
+  throw invalid("extension", name, 0, "its module is not loaded", `an import such as "effect-scheduler/RRule"`)
+}
 
 /**
  * A kind of trigger from a module of its own: `toOccurrences` makes the instants of its options, and must be pure and give
@@ -473,7 +511,11 @@ export const extension = <Options, Encoded>(
   const decode = Schema.decodeUnknownEither(schema)
   const encode = Schema.encodeSync(schema)
   const refuse = (error: ParseResult.ParseError) => invalid(name, "", 0, error.message, `the options of ${name}`)
-  extensions.set(name, (options) => toOccurrences(Either.getOrThrowWith(decode(options), refuse)))
+  const read = (options: unknown) => Either.getOrThrowWith(decode(options), refuse)
+  extensions.set(name, {
+    normalize: (options) => encode(read(options)),
+    toOccurrences: (options) => toOccurrences(read(options))
+  })
   return (options, given = {}) =>
     makeChecked({ _tag: "Extension", name, options: encode(options), ...bounds(given, "UTC") })
 }
@@ -667,8 +709,13 @@ const startingAt = (
 ): Trigger => {
   const { end, ...json } = self.json
   // What is over before it could begin stays as it is.
-  if (end !== undefined && Date.parse(end) < moment.epochMillis) return self
+  if (end !== undefined && isOver(self.json, end, moment.epochMillis)) return self
   return make({ ...json, start: DateTime.formatIso(moment), ...(end === undefined ? {} : { end }) })
+}
+
+const isOver = (json: TriggerJson.TriggerJson, end: string, moment: number): boolean => {
+  const last = dateAlone(end)
+  return last === undefined ? Date.parse(end) < moment : dateAt(zoneOf(zoneNameOf(json)), moment) > last
 }
 
 const anchorParts = (self: Trigger, moment: DateTime.Utc): Trigger => {
@@ -694,9 +741,13 @@ export const first = (self: Trigger, moment: DateTime.Utc): Option.Option<DateTi
 
 const firstMillis = (self: Trigger, moment: number): number => {
   if (self._tag === "At") return self.occurrences.next(-Infinity)
+  if (self._tag === "Except") return firstOutside(self, firstMillis(self.parts[0]!, moment), moment)
   if (self._tag === "AnyOf") return Math.min(...self.parts.map((part) => firstMillis(part, moment)))
   return self.occurrences.next(moment)
 }
+
+const firstOutside = ({ occurrences }: Trigger, candidate: number, moment: number): number =>
+  occurrences.previous(candidate) === candidate ? candidate : occurrences.next(Math.max(candidate, moment))
 
 /**
  * A Schedule that recurs at the trigger's instants, which it gives out: `Effect.repeat(effect, Trigger.toSchedule(t))`.
@@ -706,16 +757,22 @@ const firstMillis = (self: Trigger, moment: number): number => {
  * @category conversions
  */
 export const toSchedule = (self: Trigger): Schedule.Schedule<DateTime.Utc> =>
-  Schedule.makeWithState<Option.Option<Trigger>, unknown, DateTime.Utc>(Option.none(), (now, _, known) => {
+  Schedule.makeWithState<Option.Option<Recurrence>, unknown, DateTime.Utc>(Option.none(), (now, _, last) => {
     const moment = DateTime.unsafeMake(now)
-    const anchored = Option.getOrElse(known, () => anchor(self, moment))
-    const due = Option.isNone(known) ? first(anchored, moment) : next(anchored, moment)
-    const decision = Option.match(due, {
-      onNone: () => ScheduleDecision.done,
-      onSome: ({ epochMillis }) => ScheduleDecision.continueWith(ScheduleInterval.after(epochMillis))
-    })
-    return Effect.succeed([Option.some(anchored), Option.getOrElse(due, () => moment), decision])
+    const trigger = Option.match(last, { onNone: () => anchor(self, moment), onSome: (known) => known.trigger })
+    const due = Option.isNone(last) ? first(trigger, moment) : next(trigger, moment)
+    const at = Option.getOrElse(due, () => Option.match(last, { onNone: () => moment, onSome: (known) => known.at }))
+    const decision = Option.isNone(due)
+      ? ScheduleDecision.done
+      : ScheduleDecision.continueWith(ScheduleInterval.after(at.epochMillis))
+    return Effect.succeed([Option.some({ trigger, at }), at, decision])
   })
+
+/** The trigger in its place in time, and the instant that was given out last. */
+interface Recurrence {
+  readonly trigger: Trigger
+  readonly at: DateTime.Utc
+}
 
 /**
  * The trigger in English words.
@@ -744,7 +801,12 @@ const fromJson = (json: TriggerJson.TriggerJson): Trigger => {
     case "CalendarInterval":
       return calendarInterval(json)
     case "Extension":
-      return makeChecked({ ...json, ...bounds(json, "UTC") })
+      return makeChecked({
+        _tag: "Extension",
+        name: json.name,
+        options: extensionOf(json.name).normalize(json.options),
+        ...bounds(json, "UTC")
+      })
     case "AnyOf":
       return anyOf(...json.triggers.map(fromJson))
     case "AllOf":

@@ -308,6 +308,27 @@ describe("the search", () => {
     assert.deepStrictEqual([set.next(MIN), set.previous(MAX)], [Infinity, -Infinity])
   })
 
+  it.each<readonly [Fields]>([
+    [{ hour: "12" }],
+    [{ day: "1,last" }],
+    [{ month: "feb", day: "29" }],
+    [{ week: "9", dayOfWeek: "fri,mon" }]
+  ])("of %j answers whatever it was asked before", (fields) => {
+    const fresh = () => CronExpression.toCivilSet(CronExpression.fromFields(fields))
+    const used = fresh()
+    const noons = Array.from({ length: 36 }, (_, i) => seconds("2024-01-29T12:00:00") + i * DAY)
+    const answers = noons.map((noon) => [fresh().next(noon), fresh().previous(noon)])
+    for (const before of noons) {
+      for (const [i, noon] of noons.entries()) {
+        used.next(before)
+        const after = used.next(noon)
+        used.previous(before)
+        used.next(before)
+        assert.deepStrictEqual([after, used.previous(noon)], answers[i])
+      }
+    }
+  })
+
   it("of every last value of the day ends the day", () => {
     const set = CronExpression.toCivilSet(CronExpression.fromCrontab("59 59 23 L * *"))
     const at = seconds("2026-02-28T23:59:59")

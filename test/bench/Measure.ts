@@ -1,0 +1,100 @@
+/** How the benchmarks measure and print: races in interleaved rounds, medians, heap, and one aligned table. */
+import { availableParallelism } from "node:os"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+
+/** One way to do a thing: so many calls in a row. */
+export type Runner = (calls: number) => void
+
+export interface Measured {
+  /** Nanoseconds a call: the median of the rounds. */
+  readonly nanos: number
+  /** Nanoseconds a call in each round. */
+  readonly rounds: ReadonlyArray<number>
+  /** How many calls a round has. */
+  readonly calls: number
+}
+
+export interface RaceOptions {
+  readonly rounds: number
+  /** How long one runner's part of a round takes. */
+  readonly millis: number
+}
+
+/** Milliseconds that something takes once. */
+export const elapsed = (run: () => unknown): number => {
+  const start = performance.now()
+  run()
+  return performance.now() - start
+}
+
+export const median = (values: ReadonlyArray<number>): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[sorted.length >> 1]!
+}
+
+/** Warms a runner up, and says how many calls take about so long. */
+export const calibrate = (run: Runner, millis: number): number => {
+  for (let calls = 1; ; calls *= 2) {
+    const time = elapsed(() => run(calls))
+    if (time >= millis / 2) return Math.max(1, Math.round((calls * millis) / time))
+  }
+}
+
+/** Measures runners against each other: in every round each has its turn, so that noise of the machine hits them all. */
+export const race = (runners: ReadonlyArray<Runner>, { millis, rounds }: RaceOptions): ReadonlyArray<Measured> => {
+  const entries = runners.map((run) => ({ run, calls: calibrate(run, millis), rounds: [] as number[] }))
+  for (let round = 0; round < rounds; round++) {
+    for (const entry of entries) entry.rounds.push((elapsed(() => entry.run(entry.calls)) / entry.calls) * 1e6)
+  }
+  return entries.map(({ calls, rounds }) => ({ nanos: median(rounds), rounds, calls }))
+}
+
+/** How often slower a runner was than another one of its race: the median of the rounds, each by itself. */
+export const slowness = (self: Measured, that: Measured): number =>
+  median(self.rounds.map((nanos, round) => nanos / that.rounds[round]!))
+
+/** Measures one runner. */
+export const time = (run: Runner, options: RaceOptions): Measured => race([run], options)[0]!
+
+const collectGarbage = (): void => {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+}
+
+/** Bytes of heap that each of many things keeps. */
+export const heapOf = (make: () => unknown, count: number): number => {
+  const kept: Array<unknown> = Array.from({ length: count }, make)
+  kept.fill(undefined)
+  collectGarbage()
+  const before = process.memoryUsage().heapUsed
+  for (let i = 0; i < count; i++) kept[i] = make()
+  collectGarbage()
+  return (process.memoryUsage().heapUsed - before) / kept.length
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// text
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Three digits, and no more after the point than they need. */
+const digits = (value: number): string =>
+  value >= 99.95 ? String(Math.round(value)) : value.toFixed(value >= 9.995 ? 1 : 2)
+
+export const duration = (nanos: number): string => {
+  if (nanos < 1e3) return `${digits(nanos)} ns`
+  return nanos < 1e6 ? `${digits(nanos / 1e3)} µs` : `${digits(nanos / 1e6)} ms`
+}
+
+export const ratio = (value: number): string => `${value >= 9.95 ? Math.round(value) : value.toFixed(1)}x`
+
+/** Rows in columns as wide as their widest text, the first so many of them to the left. */
+export const table = (rows: ReadonlyArray<ReadonlyArray<string>>, left: number): string => {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  const cell = (text: string, i: number) => (i < left ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))
+  return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n")
+}
+
+/** What a benchmark ran on. */
+export const machine = (): string =>
+  `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${availableParallelism()} cores`
