@@ -62,16 +62,13 @@ const daysOf = (holidays: DateHolidays, year: number, types: ReadonlyArray<strin
   return [...new Set(wanted.flatMap(daysCovered))].sort()
 }
 
-/** A holiday may last for days, for an afternoon, or begin at sunset: it is the days of which it covers eight hours. */
+/** A holiday is its date, and as many days after it as it lasts in full: what is left of one is an afternoon before. */
 const daysCovered = ({ date, end, start }: { readonly date: string; readonly start: Date; readonly end: Date }) => {
-  const begin = CivilTime.parse(date.slice(0, 19))
+  const begin = CivilTime.parse(date.slice(0, 10))
   if (typeof begin === "string") return []
-  const over = begin.local + (end.getTime() - start.getTime()) / 1000
-  const days: Array<string> = []
-  for (let day = Math.floor(begin.local / DAY) * DAY; day < over; day += DAY) {
-    if (Math.min(over, day + DAY) - Math.max(begin.local, day) >= DAY / 3) days.push(CivilTime.formatDate(day / DAY))
-  }
-  return days
+  // A day may lack an hour.
+  const days = Math.max(1, Math.floor((end.getTime() - start.getTime()) / 1000 / DAY + 0.1))
+  return Array.from({ length: days }, (_, i) => CivilTime.formatDate(begin.local / DAY + i))
 }
 
 const DAY = 86_400

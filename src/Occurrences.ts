@@ -191,7 +191,8 @@ const leave = (from: number, spanAt: SpanAt, leap: (span: Span) => number, none:
   let at = from
   for (let leaps = 0; Number.isFinite(at) && mayLeap(leaps); leaps++) {
     const span = spanAt(at)
-    if (span === undefined) return at
+    // What looked for a span may have spent all that there was: then nobody knows whether there is one.
+    if (span === undefined) return spent < ALL_LEAPS ? at : none
     at = leap(span)
   }
   return none

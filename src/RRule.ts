@@ -29,6 +29,7 @@ const parse = (text: string): RRuleTemporal => {
 
 const toOccurrences = ({ text }: { readonly text: string }): Occurrences.Occurrences => {
   const rule = parse(text)
+  if ((rule.options().count ?? 0) > MOST) throw invalid(text, `its COUNT is more than ${MOST}`)
   return {
     next: (after) =>
       after >= LAST ? Infinity : ask(() => rule.next(new Date(Math.max(after, FIRST)), false), Infinity),
@@ -63,6 +64,5 @@ const make = Trigger.extension("rrule", Schema.Struct({ text: Schema.String }), 
  */
 export const rrule = (text: string): Trigger.Trigger => {
   if (!/^DTSTART/im.test(text)) throw invalid(text, "it has no DTSTART, from which a rule takes its phase")
-  if (Number(/COUNT=(\d+)/i.exec(text)?.[1] ?? 0) > MOST) throw invalid(text, `its COUNT is more than ${MOST}`)
   return make({ text })
 }

@@ -12,7 +12,7 @@ import * as Hash from "effect/Hash"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
-import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import { Class } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
@@ -37,7 +37,7 @@ import * as TriggerWords from "./TriggerWords.ts"
  */
 export const TypeId = "~effect-scheduler/Trigger" as const
 
-class Value<Json extends TriggerJson.TriggerJson> implements Equal.Equal, Inspectable.Inspectable, Pipeable {
+class Value<Json extends TriggerJson.TriggerJson> extends Class() implements Equal.Equal, Inspectable.Inspectable {
   readonly [TypeId] = TypeId
   readonly json: Json
   /** What a combination is made of; in an exclusion the one that fires comes first. */
@@ -46,6 +46,7 @@ class Value<Json extends TriggerJson.TriggerJson> implements Equal.Equal, Inspec
   #occurrences: Occurrences.Occurrences | undefined
 
   constructor(json: Json, parts: ReadonlyArray<Trigger>) {
+    super()
     this.json = json
     this.parts = parts
   }
@@ -75,17 +76,12 @@ class Value<Json extends TriggerJson.TriggerJson> implements Equal.Equal, Inspec
     return this.json
   }
 
-  toString(): string {
+  override toString(): string {
     return Inspectable.format(this.json)
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
     return this.json
-  }
-
-  pipe() {
-    // biome-ignore lint/complexity/noArguments: Pipeable's own convention
-    return pipeArguments(this, arguments)
   }
 }
 

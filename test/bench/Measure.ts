@@ -21,11 +21,12 @@ export interface RaceOptions {
   readonly millis: number
 }
 
-/** Milliseconds that something takes once. */
-export const elapsed = (run: () => unknown): number => {
-  const start = performance.now()
+/** Milliseconds of CPU time that something takes once: what other processes take does not count. */
+export const spent = (run: () => unknown): number => {
+  const start = process.cpuUsage()
   run()
-  return performance.now() - start
+  const { system, user } = process.cpuUsage(start)
+  return (system + user) / 1000
 }
 
 export const median = (values: ReadonlyArray<number>): number => {
@@ -36,8 +37,8 @@ export const median = (values: ReadonlyArray<number>): number => {
 /** Warms a runner up, and says how many calls take about so long. */
 export const calibrate = (run: Runner, millis: number): number => {
   for (let calls = 1; ; calls *= 2) {
-    const time = elapsed(() => run(calls))
-    if (time >= millis / 2) return Math.max(1, Math.round((calls * millis) / time))
+    const millisOfCalls = spent(() => run(calls))
+    if (millisOfCalls >= millis / 2) return Math.max(1, Math.round((calls * millis) / millisOfCalls))
   }
 }
 
@@ -45,7 +46,7 @@ export const calibrate = (run: Runner, millis: number): number => {
 export const race = (runners: ReadonlyArray<Runner>, { millis, rounds }: RaceOptions): ReadonlyArray<Measured> => {
   const entries = runners.map((run) => ({ run, calls: calibrate(run, millis), rounds: [] as number[] }))
   for (let round = 0; round < rounds; round++) {
-    for (const entry of entries) entry.rounds.push((elapsed(() => entry.run(entry.calls)) / entry.calls) * 1e6)
+    for (const entry of entries) entry.rounds.push((spent(() => entry.run(entry.calls)) / entry.calls) * 1e6)
   }
   return entries.map(({ calls, rounds }) => ({ nanos: median(rounds), rounds, calls }))
 }

@@ -7,11 +7,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Trigger from "../../src/Trigger.ts"
 
-/** Successive instants in milliseconds: each step goes on from the last one, after `restart` from `START`. */
-export interface Walk {
-  readonly restart: () => void
-  readonly step: () => number
-}
+/** Goes on for so many instants, each the next one after the last, from `START` to `END` and again; the last of them. */
+export type Walk = (calls: number) => number
 
 export interface Library {
   readonly name: string
@@ -20,26 +17,26 @@ export interface Library {
   readonly walk: (expression: string, timezone: string) => Walk
 }
 
-export const START = Date.UTC(2026, 0, 1)
+const START = Date.UTC(2026, 0, 1)
+const END = Date.UTC(2100, 0, 1)
 
-const FIRST = DateTime.unsafeMake(START)
+/** The instant at which every walk begins. */
+export const start = DateTime.unsafeMake(START)
 
 const ours: Library = {
   name: "ours",
   parse: (expression, timezone) => Trigger.parseCrontab(expression, { timezone }),
   walk: (expression, timezone) => {
     const trigger = Trigger.crontab(expression, { timezone })
-    let at = FIRST
-    return {
-      restart: () => {
-        at = FIRST
-      },
-      step: () => {
+    let last = start
+    return (calls) => {
+      let at = last
+      for (let i = 0; i < calls; i++) {
         const found = Trigger.next(trigger, at)
-        if (Option.isNone(found)) throw new Error(`${expression} has come to an end`)
-        at = found.value
-        return at.epochMillis
+        at = Option.isSome(found) && found.value.epochMillis < END ? found.value : start
       }
+      last = at
+      return at.epochMillis
     }
   }
 }
@@ -47,14 +44,12 @@ const ours: Library = {
 /** A library that is asked with a `Date` and answers with one. */
 const walkDates = (next: (after: Date) => Date): Walk => {
   let at = new Date(START)
-  return {
-    restart: () => {
-      at = new Date(START)
-    },
-    step: () => {
-      at = next(at)
-      return at.getTime()
+  return (calls) => {
+    for (let i = 0; i < calls; i++) {
+      const found = next(at)
+      at = found.getTime() < END ? found : new Date(START)
     }
+    return at.getTime()
   }
 }
 
@@ -77,12 +72,20 @@ const croner: Library = {
   }
 }
 
+/** It keeps its place itself. */
 const cronParser: Library = {
   name: "cron-parser",
   parse: (expression, tz) => CronExpressionParser.parse(expression, { tz }),
   walk: (expression, tz) => {
     const cron = CronExpressionParser.parse(expression, { tz, currentDate: new Date(START) })
-    return { restart: () => cron.reset(new Date(START)), step: () => cron.next().getTime() }
+    return (calls) => {
+      let at = START
+      for (let i = 0; i < calls; i++) {
+        at = cron.next().getTime()
+        if (at >= END) cron.reset(new Date(START))
+      }
+      return at
+    }
   }
 }
 
