@@ -613,12 +613,11 @@ const instantText = (field: string, instant: Instant, timezone: string): string 
   throw invalid(field, String(instant), 0, "it is no instant", "a valid Date, DateTime, or ISO 8601 text")
 }
 
-const toMillis = (instant: DateTime.DateTime.Input): number =>
-  typeof instant === "number"
-    ? instant
-    : instant instanceof Date
-      ? instant.getTime()
-      : DateTime.toEpochMillis(DateTime.unsafeMake(instant))
+const toMillis = (instant: DateTime.DateTime.Input): number => {
+  if (typeof instant === "number") return instant
+  if (DateTime.isDateTime(instant)) return instant.epochMillis
+  return instant instanceof Date ? instant.getTime() : DateTime.toEpochMillis(DateTime.unsafeMake(instant))
+}
 
 const readInstant = (field: string, text: string, timezone: string): number => {
   const parsed = CivilTime.parse(text)
