@@ -200,7 +200,7 @@ export interface BoundsOptions {
 
 /**
  * How a civil trigger reads the wall clock. `timezone` defaults to `"UTC"`. `gap` and `fold` default to `"skip"` and
- * `"both"` where the trigger repeats every hour or faster, and to `"shift"` and `"first"` everywhere else.
+ * `"both"` where the hour field is `*`, as it is written, and to `"shift"` and `"first"` everywhere else.
  *
  * @since 0.1.0
  * @category models

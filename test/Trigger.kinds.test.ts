@@ -1351,6 +1351,11 @@ describe("triggers of several kinds as values", () => {
     assert.isFalse(Equal.equals(one, other))
   })
 
+  it("a trigger is piped without further ado", () => {
+    const words: string = daily.pipe((trigger) => Trigger.anyOf(trigger, Trigger.now), Trigger.describe)
+    assert.strictEqual(words, "at 00:00, UTC; or once, at once")
+  })
+
   it("the options of an extension are equal in any order, and without what they do not have", () => {
     const made = solar({ event: "dawn", latitude: 1, longitude: 2 })
     const options = { offsetMillis: 0, longitude: 2, latitude: 1, event: "dawn", colour: "red" }
