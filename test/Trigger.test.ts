@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Either, Equal, FastCheck, Hash, Inspectable, Option, type Pipeable, Schema } from "effect"
+import { DateTime, Either, Equal, FastCheck, Hash, Inspectable, Option, Schema } from "effect"
 import { inspect } from "node:util"
 import { InvalidTrigger } from "../src/SchedulerError.ts"
 import * as Trigger from "../src/Trigger.ts"
@@ -359,8 +359,7 @@ describe("triggers as values", () => {
   })
 
   it("a trigger can be piped", () => {
-    const pipeable: Trigger.Trigger & Pipeable.Pipeable = nightly
-    const found = pipeable.pipe((trigger) => Trigger.next(trigger, "2026-01-01"), isoOf)
+    const found = nightly.pipe((trigger) => Trigger.next(trigger, "2026-01-01"), isoOf)
     assert.strictEqual(found, "2026-01-01T01:30:00.000Z")
   })
 
