@@ -631,8 +631,11 @@ const readInstant = (field: string, text: string, timezone: string): number => {
 // queries
 // ---------------------------------------------------------------------------------------------------------------------
 
+const EPOCH = DateTime.unsafeMake(0)
+
+// From a DateTime to another there is no Date between, which takes a good part of the time of an answer.
 const instantOption = (millis: number): Option.Option<DateTime.Utc> =>
-  millis >= FIRST && millis <= LAST ? Option.some(DateTime.unsafeMake(millis)) : Option.none()
+  millis >= FIRST && millis <= LAST ? Option.some(DateTime.mapEpochMillis(EPOCH, () => millis)) : Option.none()
 
 /**
  * The first instant strictly after `after`, or none if there is no more.
