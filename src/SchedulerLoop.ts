@@ -422,7 +422,7 @@ const sleep = (self: Actor): Effect.Effect<void> =>
   Effect.gen(function* () {
     if (self.state.mode === "Stopped" || self.inbox.length > 0) return
     const millis = self.state.wakeAt - (yield* Clock.currentTimeMillis)
-    // A turn that found nothing although something was due must not spin.
+    // Something fell due during the turn: whoever else is ready to run comes first.
     if (millis <= 0) return yield* Effect.yieldNow()
     if (millis === Infinity) return yield* self.bell.await
     yield* Effect.raceFirst(self.bell.await, Effect.sleep(Math.min(millis, LONGEST_TIMER)))
