@@ -1,10 +1,10 @@
 /** The floors of src, from high to low: a module imports from its own floor or a lower one. The rest are values. */
 const floors = {
-  faces: ["index", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "SchedulerServer"],
+  faces: ["index", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "Simulation", "SchedulerServer"],
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
-  loops: ["SchedulerLoop"],
-  ports: ["JobStore", "JobStoreConformance", "Executor", "SchedulerEvent"],
-  records: ["Job", "Run"]
+  loops: ["SchedulerLoop", "AttemptFiber", "SchedulerTracer"],
+  ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
+  records: ["Job", "Run", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns"]
 }
 
 /** The adapters, each with the only port it knows. */
@@ -16,7 +16,7 @@ const adapters = {
 }
 
 /** What needs an optional peer, a terminal or a test runner: each has an entry point of its own. */
-const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "RunTable", "JobStoreConformance"]
+const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "SqlDatabase", "SqlRuns"]
 
 const modules = (names) => `^src/(${names.join("|")})\\.ts$`
 

@@ -7,8 +7,8 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import type * as Job from "./Job.ts"
 import type * as Run from "./Run.ts"
 import { RunContext } from "./RunContext.ts"
@@ -25,6 +25,8 @@ export interface Attempt {
   readonly run: Run.Running
   readonly job: Job.Job
   readonly handler: Task.Handler
+  /** The scope of the handler, which the executor closes. */
+  readonly scope: Scope.CloseableScope
 }
 
 /**
@@ -36,25 +38,39 @@ export class Executor extends Context.Tag("effect-scheduler/Executor")<
   {
     /** How many attempts it carries out at the same time. */
     readonly concurrency: number
-    /** Carries out an attempt and says how it ended. Its interruption reaches the handler and waits for it. */
-    readonly execute: (attempt: Attempt) => Effect.Effect<Run.Outcome>
+    /**
+     * Carries out an attempt and says how it ended. Its interruption reaches the handler and waits for it. It runs in a
+     * fiber with the context that `context` makes.
+     */
+    readonly execute: (attempt: Attempt) => Effect.Effect<Run.Outcome, never, RunContext | Scope.Scope>
   }
 >() {}
 
-const execute = ({ handler, job, run }: Attempt): Effect.Effect<Run.Outcome> =>
+/**
+ * What a handler finds around it: what its layer was given, its `RunContext`, and a scope that closes with the attempt.
+ *
+ * @since 0.1.0
+ * @category context
+ */
+export const context = ({ handler, run, scope }: Attempt): Context.Context<RunContext | Scope.Scope> => {
+  // One copy of the map: each `Context.add` would make another.
+  const services = new Map<string, unknown>(handler.context.unsafeMap)
+  services.set(Scope.Scope.key, scope)
+  services.set(RunContext.key, {
+    jobId: run.jobId,
+    runId: run.id,
+    task: run.task,
+    scheduledAt: run.scheduledAt,
+    attempt: run.attempt
+  })
+  return Context.unsafeMake(services)
+}
+
+const execute = ({ handler, job, scope }: Attempt): Effect.Effect<Run.Outcome, never, RunContext | Scope.Scope> =>
   Effect.suspend(() => handler.run(job.payload)).pipe(
-    Effect.scoped,
-    Effect.provideService(RunContext, {
-      jobId: run.jobId,
-      runId: run.id,
-      task: run.task,
-      scheduledAt: run.scheduledAt,
-      attempt: run.attempt
-    }),
-    Effect.annotateLogs({ job: run.jobId, run: run.id, attempt: run.attempt }),
+    Effect.onExit((exit) => Scope.close(scope, exit)),
     withTimeout(job.policy.timeout),
-    Effect.exit,
-    Effect.map(toOutcome)
+    Effect.matchCause({ onSuccess: toSuccess, onFailure: toFailed })
   )
 
 class TimedOut {
@@ -72,11 +88,14 @@ const withTimeout =
       ? Effect.timeoutFail(effect, { duration: timeout, onTimeout: () => new TimedOut(timeout) })
       : effect
 
-const toOutcome = (exit: Exit.Exit<unknown, Task.HandlerFailure | TimedOut>): Run.Outcome =>
-  Exit.match(exit, {
-    onSuccess: (value) => (value === undefined ? { _tag: "Succeeded" } : { _tag: "Succeeded", value }),
-    onFailure: (cause) => ({ _tag: "Failed", failure: toFailure(cause) })
-  })
+const SUCCEEDED: Run.Outcome = { _tag: "Succeeded" }
+
+const toSuccess = (value: unknown): Run.Outcome => (value === undefined ? SUCCEEDED : { _tag: "Succeeded", value })
+
+const toFailed = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Outcome => ({
+  _tag: "Failed",
+  failure: toFailure(cause)
+})
 
 const toFailure = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Failure => {
   const failure = Cause.failureOrCause(cause)

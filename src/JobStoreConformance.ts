@@ -9,86 +9,61 @@
  *
  * @since 0.1.0
  */
-import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import assert from "node:assert/strict"
+import {
+  add,
+  at,
+  backfill,
+  type Check,
+  cancel,
+  check,
+  claim,
+  failed,
+  fire,
+  get,
+  history,
+  idOf,
+  ids,
+  job,
+  lease,
+  make,
+  one,
+  recover,
+  register,
+  running,
+  seconds,
+  settle,
+  start,
+  states,
+  succeeded,
+  work
+} from "./ConformanceWorld.ts"
+import * as HistoryConformance from "./HistoryConformance.ts"
+import * as InstanceConformance from "./InstanceConformance.ts"
 import * as Job from "./Job.ts"
-import { JobStore } from "./JobStore.ts"
-import * as Policy from "./Policy.ts"
-import * as Run from "./Run.ts"
+import { type JobFilter, JobStore } from "./JobStore.ts"
+import type * as Run from "./Run.ts"
 import * as Trigger from "./Trigger.ts"
 
-/**
- * A promise of the port, and an Effect that fails or dies where a store breaks it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Check {
-  readonly name: string
-  readonly check: Effect.Effect<void, unknown, JobStore>
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// a small world
-// ---------------------------------------------------------------------------------------------------------------------
-
-const T0 = 1_767_225_600_000
-
-/** So many seconds after the beginning of 2026. */
-const at = (seconds: number): DateTime.Utc => DateTime.unsafeMake(T0 + seconds * 1000)
-
-const lease = Duration.seconds(15)
-const work = new Set(["Work"])
-const everyMinute = Trigger.interval({ minutes: 1 })
-
-const make = (
-  id: string,
-  options: Policy.PolicyOptions & Omit<Partial<Parameters<typeof Job.make>[0]>, "policy" | "id"> = {}
-): Job.Job => {
-  const { group, isPaused, labels, name, now = at(0), payload, task = "Work", trigger = everyMinute, ...own } = options
-  const policy = Policy.override(Policy.defaults, own)
-  return Job.make({ id, group, isPaused, labels, name, now, payload, task, trigger, policy })
-}
-
-const add = (...jobs: ReadonlyArray<Job.Job>) => Effect.flatMap(JobStore, (_) => _.add(jobs, "fail"))
-const get = (id: string) => Effect.flatMap(JobStore, (_) => _.get(id))
-const claim = (seconds: number, limit = 100) =>
-  Effect.flatMap(JobStore, (_) => Effect.map(_.claim({ now: at(seconds), limit }), ({ advances }) => advances))
-const register = (seconds = 0) => Effect.flatMap(JobStore, (_) => _.register({ now: at(seconds), lease }))
-const start = (node: string, seconds: number, limit = 100, tasks: ReadonlySet<string> = work) =>
-  Effect.flatMap(JobStore, (_) => _.start({ node, now: at(seconds), limit, tasks }))
-const history = (jobId?: string) => Effect.flatMap(JobStore, (_) => _.runs({ jobId }))
-const recover = (seconds: number) => Effect.flatMap(JobStore, (_) => _.recover({ now: at(seconds), limit: 100 }))
-
-const running = (node: string, seconds: number, limit = 100) =>
-  Effect.map(start(node, seconds, limit), (steps) => steps.map(({ run }) => run).filter(Run.isRunning))
-
-const one = <A>(values: ReadonlyArray<A>): A => {
-  assert.equal(values.length, 1)
-  return values[0] as A
-}
-
-const succeeded: Run.Outcome = { _tag: "Succeeded" }
-const failed: Run.Outcome = { _tag: "Failed", failure: { kind: "Error", message: "no" } }
-
-const settle = (run: Run.Running, outcome: Run.Outcome, seconds: number) =>
-  Effect.flatMap(JobStore, (_) => _.settle([{ run, outcome }], at(seconds)))
-
-const states = (runs: ReadonlyArray<Run.Run>) =>
-  runs.map(({ scheduledAt, state }) => `${(scheduledAt.epochMillis - T0) / 1000} ${state._tag}`)
-
-const seconds = (time: Option.Option<DateTime.Utc>) =>
-  Option.getOrUndefined(Option.map(time, (_) => (_.epochMillis - T0) / 1000))
-
-const check = (name: string, effect: Effect.Effect<void, unknown, JobStore>): Check => ({ name, check: effect })
+export type { Check } from "./ConformanceWorld.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // jobs
 // ---------------------------------------------------------------------------------------------------------------------
+
+const pagesOf = (filter: JobFilter, limit: number) =>
+  Effect.gen(function* () {
+    const found: Array<string> = []
+    for (let page = yield* ids({ ...filter, limit }); page.length > 0; ) {
+      assert.ok(page.length <= limit)
+      found.push(...page)
+      page = yield* ids({ ...filter, limit, after: page.at(-1) })
+    }
+    return found
+  })
 
 const jobChecks: ReadonlyArray<Check> = [
   check(
@@ -176,14 +151,142 @@ const jobChecks: ReadonlyArray<Check> = [
   check(
     "jobs are listed in the order of their ids, by group and task",
     Effect.gen(function* () {
-      const store = yield* JobStore
       yield* add(make("c", { group: "g" }), make("a", { group: "g" }), make("b", { task: "Other" }))
-      const ids = (filter: Parameters<typeof store.list>[0]) =>
-        Effect.map(store.list(filter), (jobs) => jobs.map(({ id }) => id))
       assert.deepEqual(yield* ids({}), ["a", "b", "c"])
       assert.deepEqual(yield* ids({ group: "g" }), ["a", "c"])
       assert.deepEqual(yield* ids({ task: "Other" }), ["b"])
       assert.deepEqual(yield* ids({ group: "g", task: "Other" }), [])
+    })
+  ),
+
+  check(
+    "jobs are found by labels, all of them, to the letter, and by state",
+    Effect.gen(function* () {
+      const odd = { 'a"b\\%_': "ü'x", team: "mail" }
+      yield* add(
+        make("a", { labels: odd }),
+        make("b", { labels: { team: "mail", tier: "1" }, isPaused: true }),
+        make("c", { labels: { team: "mails", note: '"team":"mail"' } }),
+        make("d", { labels: { Team: "mail" } })
+      )
+      assert.deepEqual(yield* ids({ labels: { team: "mail" } }), ["a", "b"])
+      assert.deepEqual(yield* ids({ labels: odd }), ["a"])
+      assert.deepEqual(yield* ids({ labels: { 'a"b__%': "ü'x" } }), [])
+      assert.deepEqual(yield* ids({ labels: { team: "mail", tier: "2" } }), [])
+      assert.deepEqual(yield* ids({ states: ["Paused", "Parked"] }), ["b"])
+      assert.deepEqual(yield* ids({ states: [] }), [])
+    })
+  ),
+
+  check(
+    "pages of jobs leave none out and give none twice",
+    Effect.gen(function* () {
+      const labels = { odd: "yes" }
+      const names = Array.from({ length: 21 }, (_, i) => `job-${String(i).padStart(2, "0")}`)
+      yield* add(...names.map((id, i) => make(id, i % 2 === 1 ? { labels } : {})))
+      assert.deepEqual(yield* pagesOf({}, 5), names)
+      assert.deepEqual(
+        yield* pagesOf({ labels }, 3),
+        names.filter((_, i) => i % 2 === 1)
+      )
+      assert.deepEqual(yield* ids({ limit: 0 }), [])
+      assert.deepEqual(yield* ids({ after: "job-19" }), ["job-20"])
+    })
+  ),
+
+  check(
+    "all jobs that match are updated; those that it did not change are left out",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const labels = { team: "mail" }
+      yield* add(make("a", { labels }), make("b", { labels, isPaused: true }), make("c"))
+      const pause = (job: Job.Job) =>
+        job.state._tag === "Paused" ? job : Job.pause(job, at(1), { by: "me", note: "tea" })
+      const changed = yield* store.updateAll({ labels }, pause)
+      assert.deepEqual(changed.map(idOf), ["a"])
+      const paused = { _tag: "Paused", at: at(1), note: Option.some("tea"), by: Option.some("me") }
+      assert.deepEqual((yield* job("a")).state, paused)
+      assert.deepEqual(yield* ids({ states: ["Active"] }), ["c"])
+      yield* store.updateAll({}, (job) => Job.resume(job, at(70)))
+      const { _tag: _, at: from, ...note } = paused
+      assert.deepEqual((yield* job("a")).lastPause, Option.some({ from, to: at(70), ...note }))
+      assert.deepEqual(
+        (yield* claim(119)).map(({ next }) => next.id),
+        ["c"]
+      )
+    })
+  ),
+
+  check(
+    "all jobs that match are removed, each with its runs that have not started",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a", { group: "g" }), make("b", { group: "g" }), make("c"))
+      yield* claim(60)
+      const removals = yield* store.removeAll({ group: "g" }, at(61))
+      const found = removals.map(({ cancelled, job }) => [job.id, ...states(cancelled)])
+      assert.deepEqual(found, [
+        ["a", "60 Cancelled"],
+        ["b", "60 Cancelled"]
+      ])
+      assert.deepEqual(yield* ids({}), ["c"])
+      assert.deepEqual(
+        (yield* running(yield* register(), 61)).map(({ jobId }) => jobId),
+        ["c"]
+      )
+      assert.deepEqual(yield* store.removeAll({ group: "g" }, at(62)), [])
+    })
+  ),
+
+  check(
+    "many jobs are added all or none, in their order, and with word of how far it has come",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const jobs = Array.from({ length: 1200 }, (_, i) => make(`job-${String(i).padStart(4, "0")}`))
+      const error = yield* Effect.flip(store.add([...jobs, jobs[0]!], "fail"))
+      assert.equal(error._tag, "JobExists")
+      assert.deepEqual(yield* ids({}), [])
+      const told: Array<number> = []
+      const changes = yield* store.add(jobs, "fail", (stored) => Effect.sync(() => told.push(stored)))
+      assert.deepEqual(
+        changes.map(({ job }) => job.id),
+        jobs.map(idOf)
+      )
+      assert.deepEqual([told.at(-1), told], [1200, told.toSorted((a, b) => a - b)])
+      assert.equal(new Set(changes.map(({ job }) => job.incarnation)).size, 1200)
+      assert.equal((yield* ids({})).length, 1200)
+    })
+  ),
+
+  check(
+    "a job added twice at once is the first one, replaced or kept",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const pair = (id: string) => [make(id), make(id, { priority: 3 })]
+      const tags = (changes: ReadonlyArray<{ readonly _tag: string }>) => changes.map(({ _tag }) => _tag)
+      assert.deepEqual(tags(yield* store.add(pair("a"), "replace")), ["Added", "Replaced"])
+      assert.deepEqual(tags(yield* store.add(pair("b"), "keep")), ["Added", "Kept"])
+      assert.deepEqual([(yield* job("a")).policy.priority, (yield* job("b")).policy.priority], [3, 0])
+    })
+  ),
+
+  check(
+    "no life of a job has the incarnation of one before, even if nothing else is left of that",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const lives: Array<number> = []
+      for (const time of [60, 120, 180]) {
+        yield* add(make("a", { trigger: Trigger.at(at(time)), retention: { age: 0, count: 0 } }))
+        lives.push((yield* job("a")).incarnation)
+        yield* claim(time)
+        yield* settle(one(yield* running(yield* register(time), time)), succeeded, time)
+        yield* store.prune(at(time))
+        assert.deepEqual([yield* history("a"), yield* ids({})], [[], []])
+      }
+      assert.deepEqual(
+        lives,
+        [...new Set(lives)].sort((a, b) => a - b)
+      )
     })
   ),
 
@@ -303,7 +406,7 @@ const claimChecks: ReadonlyArray<Check> = [
       yield* claim(60)
       yield* settle(one(yield* running(node, 60)), succeeded, 61)
       yield* store.update("a", (job) => ({ ...job, nextRunTime: Option.some(at(60)) }))
-      yield* claim(60)
+      assert.deepEqual(one(yield* claim(60)).runs, [])
       assert.deepEqual(states(yield* history()), ["60 Succeeded"])
     })
   ),
@@ -496,18 +599,6 @@ const runChecks: ReadonlyArray<Check> = [
   ),
 
   check(
-    "runs are listed newest first, by job and state, within the limit",
-    Effect.gen(function* () {
-      const store = yield* JobStore
-      yield* add(make("a", { maxInstances: 9 }), make("b"))
-      for (const time of [60, 120, 180]) yield* claim(time)
-      assert.deepEqual(states(yield* store.runs({ jobId: "a", limit: 2 })), ["180 Pending", "120 Pending"])
-      assert.deepEqual(states(yield* store.runs({ states: ["Skipped"] })), ["180 Skipped", "120 Skipped"])
-      assert.equal((yield* store.runs({})).length, 6)
-    })
-  ),
-
-  check(
     "removing a job cancels what has not started and lets the rest end",
     Effect.gen(function* () {
       const store = yield* JobStore
@@ -529,9 +620,8 @@ const runChecks: ReadonlyArray<Check> = [
   check(
     "a job fired by hand runs under its limits, without moving its cursor",
     Effect.gen(function* () {
-      const store = yield* JobStore
       yield* add(make("a", { isPaused: true, maxInstances: 2 }))
-      const fired = [yield* store.fire("a", at(5)), yield* store.fire("a", at(5)), yield* store.fire("a", at(5))]
+      const fired = [yield* fire("a", 5), yield* fire("a", 5), yield* fire("a", 5)]
       assert.deepEqual(states(fired), ["5 Pending", "5 Pending", "5 Skipped"])
       assert.equal(new Set(fired.map(({ id }) => id)).size, 3)
       assert.equal(seconds(Option.getOrThrow(yield* get("a")).nextRunTime), 60)
@@ -633,6 +723,37 @@ const nodeChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "the next wake is never a time past at which there is nothing to do",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register(0)
+      yield* register(0)
+      yield* add(
+        make("paused", { isPaused: true }),
+        make("once", { trigger: Trigger.at(at(10)), retention: { finishedJobs: "keep" } }),
+        make("queue", { overlap: "queue", jitter: "50 seconds" }),
+        make("previous", { overlap: "cancelPrevious", limit: 3 }),
+        make("all", { coalesce: "all", misfireGraceTime: "2 minutes" }),
+        make("spaced", { trigger: Trigger.spaced("1 minute"), misfireGraceTime: "1 minute" }),
+        make("other", { task: "Other" }),
+        make("gone", { maxInstances: 9 })
+      )
+      for (let time = 10; time <= 600; time += 35) {
+        yield* recover(time)
+        while ((yield* claim(time)).length > 0);
+        if (time === 150) yield* backfill("paused", [-120, -60], time)
+        if (time === 185) yield* store.remove("gone", at(time))
+        const runs = time % 3 === 0 ? yield* running(node, time, 2) : []
+        if (runs[0] !== undefined) yield* cancel(runs[0], time)
+        for (const run of runs.slice(1)) yield* settle(run, failed, time)
+        while ((yield* start(node, time)).length > 0);
+        const wake = yield* store.nextWake({ node, tasks: work })
+        assert.ok((seconds(wake) ?? Infinity) > time)
+      }
+    })
+  ),
+
+  check(
     "the next wake is the earliest of a due job, a pending run and the end of another's lease",
     Effect.gen(function* () {
       const store = yield* JobStore
@@ -659,4 +780,11 @@ const nodeChecks: ReadonlyArray<Check> = [
  * @since 0.1.0
  * @category conformance
  */
-export const checks: ReadonlyArray<Check> = [...jobChecks, ...claimChecks, ...runChecks, ...nodeChecks]
+export const checks: ReadonlyArray<Check> = [
+  ...jobChecks,
+  ...claimChecks,
+  ...runChecks,
+  ...InstanceConformance.checks,
+  ...HistoryConformance.checks,
+  ...nodeChecks
+]

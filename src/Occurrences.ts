@@ -5,6 +5,8 @@
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
 import * as CivilTime from "./CivilTime.ts"
 
 /**
@@ -17,6 +19,37 @@ export interface Occurrences {
   /** The last instant at or before `atOrBefore`. */
   readonly previous: (atOrBefore: number) => number
 }
+
+// The years 0001 to 9999: those that ISO 8601 text of four digits can say.
+const FIRST_MILLIS = -62_135_596_800_000
+const LAST_MILLIS = 253_402_300_799_999
+
+const EPOCH = DateTime.unsafeMake(0)
+
+/**
+ * An instant as a `DateTime`. There is no Date between, which takes a good part of the time of an answer.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const instant = (millis: number): DateTime.Utc => DateTime.mapEpochMillis(EPOCH, () => millis)
+
+/**
+ * An instant as a `DateTime`, or none where there is none in the years 1 to 9999.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const instantOption = (millis: number): Option.Option<DateTime.Utc> =>
+  isInstant(millis) ? Option.some(instant(millis)) : Option.none()
+
+/**
+ * Whether a number of milliseconds is in the years 1 to 9999.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isInstant = (millis: number): boolean => millis >= FIRST_MILLIS && millis <= LAST_MILLIS
 
 /**
  * No instant at all.

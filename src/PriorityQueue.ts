@@ -17,7 +17,11 @@ export interface Key {
 
 interface Entry extends Key {
   readonly id: string
-  readonly sequence: number
+  rank: number
+  time: number
+  sequence: number
+  /** Where in the heap it is. */
+  place: number
 }
 
 const isBefore = (a: Entry, b: Entry): boolean =>
@@ -31,7 +35,7 @@ const isBefore = (a: Entry, b: Entry): boolean =>
  */
 export class PriorityQueue {
   readonly #heap: Array<Entry> = []
-  readonly #places = new Map<string, number>()
+  readonly #entries = new Map<string, Entry>()
   #sequence = 0
 
   get size(): number {
@@ -44,19 +48,29 @@ export class PriorityQueue {
   }
 
   /** Puts an item in its place, or moves it there. */
-  set(id: string, key: Key): void {
-    this.delete(id)
-    this.#rise(this.#heap.length, { id, rank: key.rank, time: key.time, sequence: this.#sequence++ })
+  set(id: string, rank: number, time: number): void {
+    const known = this.#entries.get(id)
+    if (known === undefined) {
+      const entry = { id, rank, time, sequence: this.#sequence++, place: this.#heap.length }
+      this.#entries.set(id, entry)
+      this.#heap.push(entry)
+      this.#rise(entry)
+    } else {
+      known.rank = rank
+      known.time = time
+      known.sequence = this.#sequence++
+      this.#settle(known)
+    }
   }
 
   delete(id: string): void {
-    const place = this.#places.get(id)
-    if (place === undefined) return
-    this.#places.delete(id)
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    this.#entries.delete(id)
     const last = this.#heap.pop()!
-    if (place === this.#heap.length) return
-    if (place > 0 && isBefore(last, this.#heap[(place - 1) >> 1]!)) this.#rise(place, last)
-    else this.#sink(place, last)
+    if (last === entry) return
+    this.#put(entry.place, last)
+    this.#settle(last)
   }
 
   /** Takes the first item out. */
@@ -66,28 +80,33 @@ export class PriorityQueue {
     return id
   }
 
-  #put(place: number, entry: Entry): void {
-    this.#heap[place] = entry
-    this.#places.set(entry.id, place)
+  /** Moves an entry whose key has changed, up or down. */
+  #settle(entry: Entry): void {
+    const parent = this.#heap[(entry.place - 1) >> 1]
+    if (parent !== undefined && isBefore(entry, parent)) this.#rise(entry)
+    else this.#sink(entry)
   }
 
-  #rise(from: number, entry: Entry): void {
-    let place = from
+  #put(place: number, entry: Entry): void {
+    this.#heap[place] = entry
+    entry.place = place
+  }
+
+  #rise(entry: Entry): void {
+    let place = entry.place
     while (place > 0) {
-      const parent = (place - 1) >> 1
-      if (!isBefore(entry, this.#heap[parent]!)) break
-      this.#put(place, this.#heap[parent]!)
-      place = parent
+      const parent = this.#heap[(place - 1) >> 1]!
+      if (!isBefore(entry, parent)) break
+      this.#put(place, parent)
+      place = (place - 1) >> 1
     }
     this.#put(place, entry)
   }
 
-  #sink(from: number, entry: Entry): void {
+  #sink(entry: Entry): void {
     const { length } = this.#heap
-    let place = from
-    for (;;) {
-      let child = 2 * place + 1
-      if (child >= length) break
+    let place = entry.place
+    for (let child = 2 * place + 1; child < length; child = 2 * place + 1) {
       if (child + 1 < length && isBefore(this.#heap[child + 1]!, this.#heap[child]!)) child++
       if (!isBefore(this.#heap[child]!, entry)) break
       this.#put(place, this.#heap[child]!)

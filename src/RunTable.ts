@@ -112,7 +112,7 @@ const outcome = (run: Run.Run): string => {
     case "Abandoned":
       return `abandoned after ${took(state)}`
     case "Skipped":
-      return "skipped: the one before still runs"
+      return state.reason === "maxInstances" ? "skipped: the one before still runs" : "skipped: its queue is full"
     case "Running":
       return `running${run.attempt > 1 ? `, attempt ${run.attempt}` : ""}`
     case "Missed":
@@ -120,6 +120,7 @@ const outcome = (run: Run.Run): string => {
     case "Cancelled":
       return "cancelled"
     case "Pending":
+    case "Queued":
     case "Waiting":
       return "waiting"
   }

@@ -95,6 +95,49 @@ export class JobNotFound extends Schema.TaggedError<JobNotFound>()("JobNotFound"
 }
 
 /**
+ * No run of that id is in the store: there was none, or its history has been given up.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", { runId: Schema.String }) {
+  override get message(): string {
+    return `Run "${this.runId}" is not known; it never was, or its history is no longer kept`
+  }
+}
+
+/**
+ * A run that was waited for ended without a value: how, and what is known of the reason.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunUnsuccessful extends Schema.TaggedError<RunUnsuccessful>()("RunUnsuccessful", {
+  runId: Schema.String,
+  outcome: Schema.Literal("Failed", "Missed", "Skipped", "Cancelled", "Abandoned"),
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" ended as ${this.outcome}: ${this.reason}`
+  }
+}
+
+/**
+ * Exported jobs that cannot be read; each issue names the path of the field.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidArchive extends Schema.TaggedError<InvalidArchive>()("InvalidArchive", {
+  issues: Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String }))
+}) {
+  override get message(): string {
+    const issues = this.issues.map(({ message, path }) => (path === "" ? message : `${path}: ${message}`))
+    return `Invalid archive of jobs: ${issues.join("; ")}`
+  }
+}
+
+/**
  * The operation needs the definition of a task for which this node has no handler.
  *
  * @since 0.1.0

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -10,7 +11,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Job from "./Job.ts"
+import type { ClaimedJob, Step } from "./Ledger.ts"
 import * as Run from "./Run.ts"
+import * as SchedulerMetrics from "./SchedulerMetrics.ts"
 
 const At = { at: Schema.DateTimeUtcFromNumber }
 const OfJob = { ...At, jobId: Schema.String }
@@ -33,6 +36,9 @@ export const SchedulerEvent = Schema.Union(
   Schema.TaggedStruct("JobResumed", OfJob),
   /** `finished` when the job had no instant left, false when somebody removed it. */
   Schema.TaggedStruct("JobRemoved", { ...OfJob, finished: Schema.Boolean }),
+  /** The job had no instant left, and is kept as its retention says. */
+  Schema.TaggedStruct("JobFinished", OfJob),
+  Schema.TaggedStruct("AllJobsRemoved", { ...At, count: Schema.Int }),
   /** The job cannot be read or carried out; it is kept, and waits to be mended. */
   Schema.TaggedStruct("JobParked", { ...OfJob, reason: Schema.String }),
   /** Due times beyond `catchUpLimit`, given up without a record of their own. */
@@ -49,6 +55,10 @@ export const SchedulerEvent = Schema.Union(
   Schema.TaggedStruct("RunAbandoned", OfRun),
   /** The run was cut off by a shutdown or a crash and is pending again. */
   Schema.TaggedStruct("RunReleased", OfRun),
+  /** Ended runs that their retention no longer keeps were forgotten. */
+  Schema.TaggedStruct("HistoryPruned", { ...At, count: Schema.Int }),
+  /** The wall clock was set, or the machine slept: it is so many milliseconds from where it should be. */
+  Schema.TaggedStruct("ClockJumped", { ...At, millis: Schema.Number }),
   Schema.TaggedStruct("StoreUnavailable", { ...At, message: Schema.String }),
   Schema.TaggedStruct("StoreRecovered", At),
   /** This node was taken for dead, or could not renew its lease in time: it interrupts what it holds. */
@@ -63,6 +73,83 @@ export const SchedulerEvent = Schema.Union(
  */
 export type SchedulerEvent = typeof SchedulerEvent.Type
 
+// ---------------------------------------------------------------------------------------------------------------------
+// what a step of the store means
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What became of a due job, in the order in which it is told.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const ofClaimed = (claimed: ClaimedJob, at: DateTime.Utc): ReadonlyArray<SchedulerEvent> => {
+  const { cancelled, dropped, isFinished, missed, next, runs, skipped } = claimed
+  const of = { at, jobId: next.id }
+  return [
+    ...(Option.isSome(dropped) ? [{ _tag: "JobMissed", ...of, dropped: dropped.value } as const] : []),
+    ...missed.map((run) => ({ _tag: "RunMissed", ...of, run }) as const),
+    ...cancelled.map((run) => ({ _tag: "RunCancelled", ...of, run }) as const),
+    ...runs.map((run) => ({ _tag: "RunSubmitted", ...of, run }) as const),
+    ...skipped.map((run) => ({ _tag: "RunSkipped", ...of, run }) as const),
+    ...(isFinished ? [ofEnd(next, at)] : [])
+  ]
+}
+
+/** The end of a job that will never be due again. */
+const ofEnd = (job: Job.Job, at: DateTime.Utc): SchedulerEvent =>
+  job.policy.retention.finishedJobs === "keep"
+    ? { _tag: "JobFinished", at, jobId: job.id }
+    : { _tag: "JobRemoved", at, jobId: job.id, finished: true }
+
+/**
+ * What became of a run in one step, after an attempt with this outcome if there was one.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const ofStep = (
+  { isFinished, job, run }: Step,
+  outcome: Run.Outcome | undefined,
+  at: DateTime.Utc
+): ReadonlyArray<SchedulerEvent> => {
+  const event = ofRun({ at, jobId: run.jobId, run }, outcome)
+  const end = isFinished && Option.isSome(job) ? [ofEnd(job.value, at)] : []
+  return event === undefined ? end : [event, ...end]
+}
+
+type OfRunFields = { readonly at: DateTime.Utc; readonly jobId: string; readonly run: Run.Run }
+
+const ofRun = (of: OfRunFields, outcome: Run.Outcome | undefined): SchedulerEvent | undefined => {
+  switch (of.run.state._tag) {
+    case "Running":
+      return { _tag: "RunStarted", ...of }
+    case "Succeeded":
+      return { _tag: "RunSucceeded", ...of }
+    case "Failed":
+      return { _tag: "RunFailed", ...of }
+    case "Missed":
+      return { _tag: "RunMissed", ...of }
+    case "Skipped":
+      return { _tag: "RunSkipped", ...of }
+    case "Cancelled":
+      return { _tag: "RunCancelled", ...of }
+    case "Abandoned":
+      return { _tag: "RunAbandoned", ...of }
+    case "Pending":
+      return outcome?._tag === "Failed"
+        ? { _tag: "RunRetrying", ...of, failure: outcome.failure }
+        : { _tag: "RunReleased", ...of }
+    case "Waiting":
+    case "Queued":
+      return undefined
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// the hub
+// ---------------------------------------------------------------------------------------------------------------------
+
 /**
  * Tells events to listeners. `publish` never waits: a listener that is more than `capacity` events behind loses some, and
  * is told how many.
@@ -72,6 +159,8 @@ export type SchedulerEvent = typeof SchedulerEvent.Type
  */
 export interface Hub {
   readonly publish: (event: SchedulerEvent) => void
+  /** Whether anybody listens. */
+  readonly isHeard: () => boolean
   /** What is published from now on, until the scope closes. */
   readonly subscribe: Effect.Effect<Stream.Stream<SchedulerEvent>, never, Scope.Scope>
   /** What is published once the stream has begun to run. */
@@ -115,6 +204,7 @@ export const makeHub = (capacity: number): Effect.Effect<Hub, never, Scope.Scope
       publish: (event) => {
         for (const listener of listeners) tell(listener, event)
       },
+      isHeard: () => listeners.size > 0,
       subscribe,
       events: Stream.unwrapScoped(subscribe)
     }
@@ -132,6 +222,7 @@ const tell = (listener: Listener, event: SchedulerEvent): void => {
   const { capacity, dropped, mailbox } = listener
   if (Option.exists(mailbox.unsafeSize(), (size) => size >= capacity)) {
     listener.dropped++
+    SchedulerMetrics.eventsDropped.unsafeUpdate(1, [])
     return
   }
   if (dropped > 0) mailbox.unsafeOffer({ _tag: "EventsDropped", count: dropped })

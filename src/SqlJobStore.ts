@@ -6,6 +6,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
+import * as Arr from "effect/Array"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,13 +14,17 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Job from "./Job.ts"
 import * as JobStore from "./JobStore.ts"
+import { isMatch } from "./Ledger.ts"
 import * as Run from "./Run.ts"
-import { JobExists, JobNotFound, StoreError } from "./SchedulerError.ts"
+import { JobExists, JobNotFound, RunNotFound, type StoreError } from "./SchedulerError.ts"
+import * as SqlDatabase from "./SqlDatabase.ts"
+import { type Database, type Failure, inPages, isOneOf, PAGE, refail } from "./SqlDatabase.ts"
 import * as SqlMigrations from "./SqlMigrations.ts"
+import * as SqlRows from "./SqlRows.ts"
+import * as SqlRuns from "./SqlRuns.ts"
 
 /**
  * @since 0.1.0
@@ -40,14 +45,6 @@ export interface Options {
 
 type Store = JobStore.JobStore["Type"]
 
-/** What every operation works with. */
-interface Database {
-  readonly sql: SqlClient.SqlClient
-  readonly names: SqlMigrations.Tables
-  /** One transaction, or a part of the one that the caller has open. */
-  readonly transaction: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError>
-}
-
 /**
  * A store on the `SqlClient` of the context.
  *
@@ -60,7 +57,7 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     const lease = Duration.decode(options.lease ?? "15 seconds")
     if (options.migrate ?? true) yield* refail("bring its tables up to date", SqlMigrations.run(prefix))
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-    const database = makeDatabase(sql, SqlMigrations.tables(prefix))
+    const database = SqlDatabase.make(sql, SqlMigrations.tables(prefix))
     const hub = yield* PubSub.sliding<void>(1)
     return {
       ...operations(database, Effect.asVoid(hub.publish(undefined))),
@@ -73,264 +70,276 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     }
   })
 
-const makeDatabase = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
-  // SQLite must take its write lock first: a transaction that reads and then writes is refused if another wrote between.
-  const lock = sql.onDialectOrElse({
-    sqlite: () => sql`UPDATE ${sql(names.nodes)} SET id = id WHERE id = ''`,
-    orElse: () => Effect.void
-  })
-  return { sql, names, transaction: (effect) => sql.withTransaction(Effect.zipRight(lock, effect)) }
+const operations = (db: Database, announce: Effect.Effect<void>): Omit<Store, "timing" | "changes"> => {
+  const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
+  const change: Perform = (operation, effect) => Effect.zipLeft(perform(operation, effect), announce)
+  return {
+    ...jobOperations(db, change, perform),
+    ...runOperations(db, change, perform),
+    ...tickOperations(db, perform),
+    ...nodeOperations(db, perform)
+  }
 }
 
-const operations = (db: Database, announce: Effect.Effect<void>): Omit<Store, "timing" | "changes"> => {
-  const change = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>) =>
-    Effect.zipLeft(refail(operation, db.transaction(effect)), announce)
-  const step = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>) =>
-    refail(operation, db.transaction(effect))
-  return {
-    add: (jobs, onConflict) =>
-      change(
-        "add jobs",
-        Effect.forEach(jobs, (job) => declare(db, job, onConflict))
-      ),
-    get: (id) => refail("read a job", Effect.flatMap(findRow(db, id), Effect.transposeMapOption(readJob))),
+/** One operation of the port as one transaction. */
+type Perform = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, Failure<E>>
+
+const jobOperations = (db: Database, change: Perform, perform: Perform) =>
+  ({
+    add: (jobs, onConflict, onProgress) => change("add jobs", declareAll(db, jobs, onConflict, onProgress)),
+    get: (id) => refail("read a job", Effect.flatMap(findRow(db, id), Effect.transposeMapOption(SqlRows.readJob))),
     list: (filter) => refail("list jobs", list(db, filter)),
     update: (id, f) =>
       change(
         "update a job",
-        Effect.flatMap(findJob(db, id), (job) => writeJob(db, f(job)))
+        Effect.flatMap(findJob(db, id), (job) => update(db, f(job)))
       ),
+    updateAll: (filter, f) => change("update jobs", updateAll(db, filter, f)),
     remove: (id, now) =>
-      step(
+      perform(
         "remove a job",
         Effect.flatMap(findJob(db, id), (job) => remove(db, job, now))
       ),
-    reconcile: (options) => change("reconcile a group", reconcile(db, options)),
-    runs: (filter) => refail("list runs", listRuns(db, filter)),
-    fire: (id, now) =>
+    removeAll: (filter, now) =>
+      perform(
+        "remove jobs",
+        Effect.flatMap(list(db, filter), (jobs) => removeAll(db, jobs, now))
+      ),
+    reconcile: (options) => change("reconcile a group", reconcile(db, options))
+  }) satisfies Partial<Store>
+
+const runOperations = (db: Database, change: Perform, perform: Perform) =>
+  ({
+    run: (runId) => refail("read a run", SqlRuns.find(db, runId)),
+    runs: (filter) => refail("list runs", SqlRuns.list(db, filter)),
+    fire: (id, now, origin) =>
       change(
         "fire a job",
-        Effect.flatMap(findJob(db, id), (job) => fire(db, job, now))
+        Effect.flatMap(findJob(db, id), (job) => fire(db, job, now, origin))
       ),
-    claim: (options) => step("claim due jobs", claim(db, options)),
-    start: (options) => step("start runs", start(db, options)),
-    settle: (settlements, now) => step("settle runs", settle(db, settlements, now)),
-    register: ({ lease, now }) => refail("register a node", register(db, now, lease)),
-    renew: ({ lease, node, now }) => step("renew a lease", renew(db, node, now, lease)),
-    recover: (options) => step("recover runs", recover(db, options)),
-    release: (node) =>
-      refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`)),
+    backfill: (id, runs) =>
+      change(
+        "backfill a job",
+        Effect.flatMap(findJob(db, id), (job) => backfill(db, job, runs(job)))
+      ),
+    cancel: (runId, now) => change("cancel a run", cancel(db, runId, now)),
+    cancellations: (node) => refail("list cancellations", SqlRuns.cancellations(db, node)),
+    prune: (now) => perform("prune the history", SqlRuns.prune(db, now)),
+    counts: refail("count", counts(db))
+  }) satisfies Partial<Store>
+
+const tickOperations = (db: Database, perform: Perform) =>
+  ({
+    claim: (options) => perform("claim due jobs", claim(db, options)),
+    start: (options) => perform("start runs", start(db, options)),
+    settle: (settlements, now) => perform("settle runs", settle(db, settlements, now)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
-  }
-}
+  }) satisfies Partial<Store>
 
-/** Whatever the database throws is a `StoreError`; the answers of the port stay what they are. */
-const refail = <A, E, R>(
-  operation: string,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, Extract<E, JobExists | JobNotFound> | StoreError, R> =>
-  Effect.mapError(effect, (error) =>
-    error instanceof JobExists || error instanceof JobNotFound || error instanceof StoreError
-      ? (error as Extract<E, JobExists | JobNotFound>)
-      : new StoreError({ operation, cause: error })
-  )
-
-// ---------------------------------------------------------------------------------------------------------------------
-// rows
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface JobRow {
-  readonly id: string
-  readonly incarnation: number
-  readonly task: string
-  readonly job_group: string | null
-  readonly state: string
-  readonly state_detail: string
-  readonly next_run_at: number | string | null
-  readonly due_at: number | string | null
-  readonly definition: string
-}
-
-interface RunRow {
-  readonly id: string
-  readonly job_id: string
-  readonly incarnation: number
-  readonly run_key: string
-  readonly task: string
-  readonly scheduled_at: number | string
-  readonly run_at: number | string
-  readonly start_by: number | string | null
-  readonly instance: string
-  readonly priority: number
-  readonly attempt: number
-  readonly failures: number
-  readonly crashes: number
-  readonly state: string
-  readonly node: string | null
-  readonly started_at: number | string | null
-  readonly finished_at: number | string | null
-  readonly detail: string
-}
-
-// Some drivers give a BIGINT as text.
-const millis = (column: number | string | null): number | null => (column === null ? null : Number(column))
-
-const decodeJob = Schema.decodeUnknownEither(Job.Job)
-const encodeJob = Schema.encodeSync(Job.Job)
-const decodeRun = Schema.decodeUnknownEither(Run.Run)
-const encodeRun = Schema.encodeSync(Run.Run)
-
-const parse = <A>(what: string, read: () => Either.Either<A, Error>): Either.Either<A, StoreError> =>
-  Either.mapLeft(
-    Either.flatMap(Either.try({ try: read, catch: (error) => error }), (decoded) => decoded),
-    (cause) => new StoreError({ operation: `read ${what}`, cause })
-  )
-
-const readJob = (row: JobRow): Either.Either<Job.Job, StoreError> =>
-  parse(`job "${row.id}"`, () =>
-    decodeJob({
-      ...JSON.parse(row.definition),
-      id: row.id,
-      incarnation: row.incarnation,
-      task: row.task,
-      group: row.job_group,
-      state: JSON.parse(row.state_detail),
-      nextRunTime: millis(row.next_run_at)
-    })
-  )
-
-const toJobRow = (job: Job.Job): JobRow => {
-  const { group, id, incarnation, nextRunTime, state, task, ...definition } = encodeJob(job)
-  return {
-    id,
-    incarnation,
-    task,
-    job_group: group,
-    state: state._tag,
-    state_detail: JSON.stringify(state),
-    next_run_at: nextRunTime,
-    due_at: state._tag === "Active" ? nextRunTime : null,
-    definition: JSON.stringify(definition)
-  }
-}
-
-const readRun = (row: RunRow): Either.Either<Run.Run, StoreError> =>
-  parse(`run "${row.id}"`, () =>
-    decodeRun({
-      id: row.id,
-      jobId: row.job_id,
-      incarnation: row.incarnation,
-      key: row.run_key,
-      task: row.task,
-      scheduledAt: millis(row.scheduled_at),
-      runAt: millis(row.run_at),
-      startBy: millis(row.start_by),
-      instance: row.instance,
-      priority: row.priority,
-      attempt: row.attempt,
-      failures: row.failures,
-      crashes: row.crashes,
-      state: JSON.parse(row.detail)
-    })
-  )
-
-const toRunRow = (run: Run.Run): RunRow => {
-  const { id, incarnation, instance, jobId, key, runAt, scheduledAt, startBy, state, task, ...counters } =
-    encodeRun(run)
-  return {
-    id,
-    job_id: jobId,
-    incarnation,
-    run_key: key,
-    task,
-    scheduled_at: scheduledAt,
-    run_at: runAt,
-    start_by: startBy,
-    instance,
-    ...counters,
-    state: state._tag,
-    node: "node" in state ? state.node : null,
-    started_at: "startedAt" in state ? state.startedAt : null,
-    finished_at: "finishedAt" in state ? state.finishedAt : null,
-    detail: JSON.stringify(state)
-  }
-}
-
-const toError = (row: JobRow, error: StoreError) => ({ jobId: row.id, reason: String(error.cause) })
+const nodeOperations = (db: Database, perform: Perform) =>
+  ({
+    register: ({ lease, now }) => refail("register a node", register(db, now, lease)),
+    renew: ({ lease, node, now }) => perform("renew a lease", renew(db, node, now, lease)),
+    recover: (options) => perform("recover runs", recover(db, options)),
+    release: (node) =>
+      refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`))
+  }) satisfies Partial<Store>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // jobs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const findRow = ({ names, sql }: Database, id: string): Effect.Effect<Option.Option<JobRow>, SqlError> =>
-  Effect.map(sql<JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE id = ${id}`, ([row]) => Option.fromNullable(row))
+const findRow = ({ names, sql }: Database, id: string): Effect.Effect<Option.Option<SqlRows.JobRow>, SqlError> =>
+  Effect.map(sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE id = ${id}`, Arr.head)
+
+const findRows = ({ names, sql }: Database, ids: Iterable<string>) =>
+  inPages([...ids], (page) => sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE ${sql.in("id", page)}`)
 
 const findJob = (db: Database, id: string): Effect.Effect<Job.Job, JobNotFound | StoreError | SqlError> =>
   Effect.gen(function* () {
     const row = yield* findRow(db, id)
-    return yield* Option.isSome(row) ? readJob(row.value) : new JobNotFound({ jobId: id })
+    return yield* Option.isSome(row) ? SqlRows.readJob(row.value) : new JobNotFound({ jobId: id })
   })
 
 const writeJob = ({ names, sql }: Database, job: Job.Job): Effect.Effect<Job.Job, SqlError> => {
-  const { id, ...columns } = toJobRow(job)
+  const { id, ...columns } = SqlRows.toJobColumns(job)
   return Effect.as(sql`UPDATE ${sql(names.jobs)} SET ${sql.update({ ...columns })} WHERE id = ${id}`, job)
 }
 
-/** A new job's incarnation is one more than the last one in the history of its id. */
-const insertJob = ({ names, sql }: Database, job: Job.Job): Effect.Effect<Job.Job, SqlError> =>
+const deleteJobs = ({ names, sql }: Database, ids: ReadonlyArray<string>) =>
+  sql`DELETE FROM ${sql(names.jobs)} WHERE ${sql.in("id", ids)}`
+
+/** Jobs in pages in which no id comes twice: the second one meets the first one in the store. */
+const toPages = (jobs: ReadonlyArray<Job.Job>): ReadonlyArray<ReadonlyMap<string, Job.Job>> => {
+  const pages: Array<Map<string, Job.Job>> = []
+  for (const job of jobs) {
+    const last = pages.at(-1)
+    if (last !== undefined && last.size < PAGE && !last.has(job.id)) last.set(job.id, job)
+    else pages.push(new Map([[job.id, job]]))
+  }
+  return pages
+}
+
+/** What becomes of an id that is taken; the last one replaces what is declared otherwise. */
+type Conflict = JobStore.OnConflict | "reconcile"
+
+const declareAll = (
+  db: Database,
+  jobs: ReadonlyArray<Job.Job>,
+  onConflict: Conflict,
+  onProgress: (stored: number) => Effect.Effect<void> = () => Effect.void
+): Effect.Effect<ReadonlyArray<JobStore.Change>, JobExists | StoreError | SqlError> =>
   Effect.gen(function* () {
-    const [last] = yield* sql<{ n: number | null }>`
-      SELECT MAX(incarnation) AS n FROM ${sql(names.runs)} WHERE job_id = ${job.id}`
-    const born = { ...job, incarnation: (last?.n ?? 0) + 1 }
-    yield* sql`INSERT INTO ${sql(names.jobs)} ${sql.insert({ ...toJobRow(born) })}`
-    return born
+    const changes: Array<JobStore.Change> = []
+    for (const page of toPages(jobs)) {
+      changes.push(...(yield* declarePage(db, page, onConflict)))
+      yield* onProgress(changes.length)
+    }
+    return changes
   })
 
-const deleteJob = ({ names, sql }: Database, id: string) => sql`DELETE FROM ${sql(names.jobs)} WHERE id = ${id}`
-
-const declare = (
-  db: Database,
-  job: Job.Job,
-  onConflict: JobStore.OnConflict
-): Effect.Effect<JobStore.Change, JobExists | StoreError | SqlError> =>
+const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflict: Conflict) =>
   Effect.gen(function* () {
-    const row = yield* findRow(db, job.id)
-    if (Option.isNone(row)) return { _tag: "Added", job: yield* insertJob(db, job) }
-    if (onConflict === "fail") return yield* new JobExists({ jobId: job.id })
-    if (onConflict === "keep") return { _tag: "Kept", job: yield* readJob(row.value) }
-    // What cannot be read any more is replaced as a whole, but its history keeps its place.
-    const replaced = Either.match(readJob(row.value), {
-      onLeft: () => ({ ...job, incarnation: row.value.incarnation }),
-      onRight: (known) => Job.replace(known, job)
+    const known = new Map((yield* findRows(db, page.keys())).map((row) => [row.id, row]))
+    const jobs = [...page.values()]
+    const taken = onConflict === "fail" ? jobs.find(({ id }) => known.has(id)) : undefined
+    if (taken !== undefined) return yield* new JobExists({ jobId: taken.id })
+    const lives = yield* insertJobs(
+      db,
+      jobs.filter(({ id }) => !known.has(id))
+    )
+    const changes = yield* Effect.forEach(jobs, (job): Effect.Effect<JobStore.Change, StoreError | SqlError> => {
+      const row = known.get(job.id)
+      if (row !== undefined) return declareAgain(db, row, job, onConflict)
+      return Effect.succeed({ _tag: "Added", job: { ...job, incarnation: lives.get(job.id) ?? job.incarnation } })
     })
-    return { _tag: "Replaced", job: yield* writeJob(db, replaced) }
+    yield* goOn(
+      db,
+      changes.filter(({ _tag }) => _tag === "Replaced").map(({ job }) => job)
+    )
+    return changes
   })
 
-const list = ({ names, sql }: Database, filter: JobStore.JobFilter): Effect.Effect<ReadonlyArray<Job.Job>, SqlError> =>
+/** Stores new jobs, and gives the incarnations that the database has counted for them. */
+const insertJobs = ({ names, sql }: Database, jobs: ReadonlyArray<Job.Job>) =>
   Effect.gen(function* () {
-    const where = [
-      ...(filter.group === undefined ? [] : [sql`job_group = ${filter.group}`]),
-      ...(filter.task === undefined ? [] : [sql`task = ${filter.task}`])
-    ]
-    const rows = yield* sql<JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE ${sql.and(where)} ORDER BY id`
-    const jobs = rows.map((row) => Either.mapLeft(readJob(row), (error) => toError(row, error)))
-    for (const unread of jobs.filter(Either.isLeft)) yield* Effect.logWarning("A job cannot be read", unread.left)
-    return jobs.filter(Either.isRight).map(({ right }) => right)
+    if (jobs.length === 0) return new Map<string, number>()
+    const rows = jobs.map((job) => ({ ...SqlRows.toJobColumns(job) }))
+    yield* sql`INSERT INTO ${sql(names.jobs)} ${sql.insert(rows)}`
+    const ids = jobs.map(({ id }) => id)
+    const lives = yield* sql<Pick<SqlRows.JobRow, "id" | "incarnation">>`SELECT id, incarnation
+      FROM ${sql(names.jobs)} WHERE ${sql.in("id", ids)}`
+    return new Map(lives.map(({ id, incarnation }) => [id, Number(incarnation)]))
   })
 
-const remove = (
+const declareAgain = (
   db: Database,
+  row: SqlRows.JobRow,
   job: Job.Job,
-  now: DateTime.Utc
-): Effect.Effect<JobStore.Removal, StoreError | SqlError> =>
+  onConflict: Conflict
+): Effect.Effect<JobStore.Change, StoreError | SqlError> => {
+  const known = SqlRows.readJob(row)
+  const isSame = () => Either.isRight(known) && Job.isSameDeclaration(known.right, job)
+  if (onConflict === "keep" || (onConflict === "reconcile" && isSame())) {
+    return Effect.map(known, (job) => ({ _tag: "Kept", job }))
+  }
+  // What cannot be read any more is replaced as a whole, but its history keeps its place.
+  const replaced = Either.match(known, {
+    onLeft: () => ({ ...job, incarnation: Number(row.incarnation) }),
+    onRight: (stored) => Job.replace(stored, job)
+  })
+  return Effect.map(writeJob(db, replaced), (job) => ({ _tag: "Replaced", job }))
+}
+
+const list = (db: Database, filter: JobStore.JobFilter): Effect.Effect<ReadonlyArray<Job.Job>, SqlError> =>
+  Effect.gen(function* () {
+    const { limit = Infinity } = filter
+    const found: Array<Job.Job> = []
+    let after = filter.after
+    for (let isLast = false; !isLast && found.length < limit; ) {
+      const size = Math.min(PAGE, limit - found.length)
+      const rows = yield* listPage(db, { ...filter, after, limit: size })
+      // What SQL says of labels is not the last word.
+      found.push(...(yield* readable(rows)).filter((job) => isMatch(filter, job)))
+      after = rows.at(-1)?.id
+      isLast = rows.length < size
+    }
+    return found.slice(0, limit)
+  })
+
+const listPage = (
+  { names, sql }: Database,
+  { after, group, labels, limit = PAGE, states, task }: JobStore.JobFilter
+) => {
+  const where = [
+    ...(after === undefined ? [] : [sql`id > ${after}`]),
+    ...(group === undefined ? [] : [sql`job_group = ${group}`]),
+    ...(task === undefined ? [] : [sql`task = ${task}`]),
+    ...(states === undefined ? [] : [isOneOf(sql, "state", states)]),
+    ...SqlRows.labelPatterns(labels).map((pattern) => sql`labels LIKE ${pattern}`)
+  ]
+  return sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE ${sql.and(where)} ORDER BY id LIMIT ${limit}`
+}
+
+const readable = (rows: ReadonlyArray<SqlRows.JobRow>): Effect.Effect<ReadonlyArray<Job.Job>> =>
+  Effect.gen(function* () {
+    const [unread, jobs] = Arr.separate(rows.map(readOrTell))
+    for (const error of unread) yield* Effect.logWarning("A job cannot be read", error)
+    return jobs
+  })
+
+const readOrTell = (row: SqlRows.JobRow) =>
+  Either.mapLeft(SqlRows.readJob(row), (error) => ({ jobId: row.id, reason: String(error.cause) }))
+
+const update = (db: Database, job: Job.Job): Effect.Effect<Job.Job, StoreError | SqlError> =>
+  Effect.zipLeft(writeJob(db, job), goOn(db, [job]))
+
+/** After jobs have changed: what is queued may start, and one with nothing left is due at once: a claim ends it. */
+const goOn = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect<void, StoreError | SqlError> =>
   Effect.gen(function* () {
     const { names, sql } = db
-    const rows = yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE job_id = ${job.id}
-      AND incarnation = ${job.incarnation} AND state IN ('Waiting', 'Pending')`
-    const runs = yield* Effect.forEach(rows, readRun)
-    const cancelled = yield* Effect.forEach(runs, (run) => writeRun(db, Run.cancel(run, now)))
-    yield* deleteJob(db, job.id)
-    return { job, cancelled }
+    yield* SqlRuns.letIn(db, jobs)
+    const last = jobs.filter(Job.isFinished)
+    const loads = yield* SqlRuns.loadsOf(db, last)
+    const over = last.map(({ id }) => id).filter((id) => !loads.has(id))
+    yield* inPages(over, (page) => sql`UPDATE ${sql(names.jobs)} SET due_at = 0 WHERE ${sql.in("id", page)}`)
+  })
+
+const updateAll = (db: Database, filter: JobStore.JobFilter, change: (job: Job.Job) => Job.Job) =>
+  Effect.gen(function* () {
+    const jobs = yield* list(db, filter)
+    const changed = jobs.flatMap((job) => {
+      const changed = change(job)
+      return changed === job ? [] : [changed]
+    })
+    yield* Effect.forEach(changed, (job) => writeJob(db, job), { discard: true })
+    yield* goOn(db, changed)
+    return changed
+  })
+
+const remove = (db: Database, job: Job.Job, now: DateTime.Utc) =>
+  Effect.map(removeAll(db, [job], now), ([removal]) => removal ?? { job, cancelled: [] })
+
+const removeAll = (
+  db: Database,
+  jobs: ReadonlyArray<Job.Job>,
+  now: DateTime.Utc
+): Effect.Effect<ReadonlyArray<JobStore.Removal>, StoreError | SqlError> =>
+  inPages(jobs, (page) => removePage(db, page, now))
+
+const removePage = (db: Database, jobs: ReadonlyArray<Job.Job>, now: DateTime.Utc) =>
+  Effect.gen(function* () {
+    const { names, sql } = db
+    const ids = jobs.map(({ id }) => id)
+    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.in("job_id", ids)}
+      AND finished_at IS NULL AND state <> 'Running' ORDER BY scheduled_at, id`
+    const byId = new Map(jobs.map((job) => [job.id, job]))
+    const cancelled = yield* Effect.forEach(yield* SqlRuns.read(rows), (run) =>
+      SqlRuns.write(db, Run.cancel(run, now, "removed"), SqlRuns.ownJob(byId, run))
+    )
+    yield* deleteJobs(db, ids)
+    yield* SqlRuns.forget(db, jobs)
+    return jobs.map((job) => ({ job, cancelled: cancelled.filter(({ jobId }) => jobId === job.id) }))
   })
 
 const reconcile = (
@@ -339,97 +348,201 @@ const reconcile = (
 ): Effect.Effect<JobStore.Reconciliation, StoreError | SqlError> =>
   Effect.gen(function* () {
     const declared = new Set(jobs.map(({ id }) => id))
-    const known = new Map((yield* list(db, { group })).map((job) => [job.id, job]))
-    const isSame = (job: Job.Job) => {
-      const stored = known.get(job.id)
-      return stored !== undefined && Job.isSameDeclaration(stored, job)
-    }
-    const changes = yield* Effect.forEach(jobs, (job) => declare(db, job, isSame(job) ? "keep" : "replace"))
-    const gone = [...known.values()].filter(({ id }) => !declared.has(id))
-    const report = (job: Job.Job) => Effect.succeed<JobStore.Removal>({ job, cancelled: [] })
-    const removals = Effect.forEach(gone, absent === "remove" ? (job) => remove(db, job, now) : report)
-    return { changes, absent: yield* removals }
+    const changes = yield* declareAll(db, jobs, "reconcile")
+    const gone = (yield* list(db, { group })).filter(({ id }) => !declared.has(id))
+    if (absent === "remove") return { changes, absent: yield* removeAll(db, gone, now) }
+    return { changes, absent: gone.map((job) => ({ job, cancelled: [] })) }
   }).pipe(Effect.catchTag("JobExists", Effect.die))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // runs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const LIVE = ["Waiting", "Pending", "Running"]
+const fire = (
+  db: Database,
+  job: Job.Job,
+  now: DateTime.Utc,
+  origin: Run.Origin | undefined
+): Effect.Effect<JobStore.Fired, StoreError | SqlError> =>
+  Effect.gen(function* () {
+    const loads = yield* SqlRuns.loadsOf(db, [job])
+    const asked = Run.manual(job, now, (yield* lastManual(db, job, now)) + 1, origin)
+    const admission = Job.admit(job.policy, loads.get(job.id) ?? SqlRuns.IDLE, [asked], now)
+    const cancelled = yield* SqlRuns.makeRoom(db, job, admission.cancels, now)
+    const [run = asked] = [...admission.runs, ...admission.skipped]
+    yield* SqlRuns.insert(db, SqlRuns.toRows([run], job, now.epochMillis))
+    const pending = yield* SqlRuns.letIn(db, admission.cancels > 0 ? [job] : [])
+    yield* SqlRuns.forget(db, [job])
+    return { run: pending.get(run.id) ?? run, cancelled }
+  })
 
-const writeRun = <R extends Run.Run>({ names, sql }: Database, run: R): Effect.Effect<R, SqlError> => {
-  const { id, ...columns } = toRunRow(run)
-  return Effect.as(sql`UPDATE ${sql(names.runs)} SET ${sql.update({ ...columns })} WHERE id = ${id}`, run)
+/** The number of the last run that was asked for at an instant; some before it may have been forgotten. */
+const lastManual = (db: Database, job: Job.Job, now: DateTime.Utc): Effect.Effect<number, SqlError> => {
+  const { names, sql } = db
+  const keys = sql<{ run_key: string }>`SELECT run_key FROM ${sql(names.runs)} WHERE ${SqlRuns.ofJob(db, job)}
+    AND scheduled_at = ${now.epochMillis} AND run_key LIKE 'manual/%'`
+  return Effect.map(keys, (rows) => Math.max(0, ...rows.map(({ run_key }) => Number(run_key.split("/").at(-1)))))
 }
 
-/** A run whose key is taken has been made before, and stays as it is. */
-const insertRuns = ({ names, sql }: Database, runs: ReadonlyArray<Run.Run>): Effect.Effect<void, SqlError> => {
-  if (runs.length === 0) return Effect.void
-  const rows = runs.map((run) => ({ ...toRunRow(run) }))
-  return Effect.asVoid(
-    sql.onDialectOrElse({
-      mysql: () => sql`INSERT IGNORE INTO ${sql(names.runs)} ${sql.insert(rows)}`,
-      orElse: () => sql`INSERT INTO ${sql(names.runs)} ${sql.insert(rows)} ON CONFLICT DO NOTHING`
+const backfill = (
+  db: Database,
+  job: Job.Job,
+  runs: ReadonlyArray<Run.Run>
+): Effect.Effect<ReadonlyArray<Run.Run>, StoreError | SqlError> =>
+  Effect.gen(function* () {
+    const queued = runs.map((run) => Run.hold(run, "Queued"))
+    // They come after all others whenever they were made, and among themselves by their keys, which say when.
+    const made = yield* SqlRuns.insert(db, SqlRuns.toRows(queued, job, 0))
+    const pending = yield* SqlRuns.letIn(db, [job])
+    return queued.filter(({ id }) => made.has(id)).map((run) => pending.get(run.id) ?? run)
+  })
+
+const cancel = (
+  db: Database,
+  runId: string,
+  now: DateTime.Utc
+): Effect.Effect<JobStore.Step, RunNotFound | StoreError | SqlError> =>
+  Effect.gen(function* () {
+    const found = yield* SqlRuns.find(db, runId)
+    if (Option.isNone(found)) return yield* new RunNotFound({ runId })
+    const run = found.value
+    const jobs = yield* readJobs(db, [run], now)
+    const called = Run.isLive(run)
+      ? yield* SqlRuns.write(db, SqlRuns.callOff(run, now, "requested"), SqlRuns.ownJob(jobs, run))
+      : run
+    const ends = Run.isLive(called) || called === run ? [] : [{ was: run, run: called }]
+    const [step] = yield* follow(db, ends, jobs, now)
+    return step ?? { run: called, job: Option.fromNullable(jobs.get(run.jobId)), isFinished: false }
+  })
+
+const counts = ({ names, sql }: Database): Effect.Effect<JobStore.Counts, SqlError> =>
+  Effect.gen(function* () {
+    const jobs = yield* sql<{ n: number | string }>`SELECT COUNT(*) AS n FROM ${sql(names.jobs)}`
+    const live = yield* sql<{ state: string; n: number | string }>`SELECT state, COUNT(*) AS n
+      FROM ${sql(names.runs)} WHERE state IN ('Queued', 'Pending', 'Running') GROUP BY state`
+    const count = (state: Run.RunState["_tag"]) => Number(live.find((row) => row.state === state)?.n ?? 0)
+    return {
+      jobs: Number(jobs[0]?.n ?? 0),
+      queued: count("Queued"),
+      pending: count("Pending"),
+      running: count("Running")
+    }
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what follows
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A run that has gone from one state to another. */
+interface Transition {
+  readonly was: Run.Run
+  readonly run: Run.Run
+}
+
+/** A job after the last of some runs has ended. */
+interface Rest {
+  readonly job: Job.Job
+  readonly isFinished: boolean
+  readonly last: Run.Run | undefined
+}
+
+/** After runs have ended: the next one of an instance goes on, or of its job; a job with nothing left ends. */
+const follow = (
+  db: Database,
+  transitions: ReadonlyArray<Transition>,
+  jobs: ReadonlyMap<string, Job.Job>,
+  now: DateTime.Utc
+): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
+  Effect.gen(function* () {
+    const ended = endsByJob(transitions, jobs)
+    const loads = yield* SqlRuns.loadsOf(db, [...ended.keys()])
+    const rests = new Map<string, Rest>()
+    for (const [job, ends] of ended) {
+      rests.set(job.id, yield* followOne(db, job, ends, loads.get(job.id) ?? SqlRuns.IDLE, now))
+    }
+    yield* SqlRuns.forget(db, [...ended.keys()])
+    return transitions.map(({ run }) => {
+      const rest = rests.get(run.jobId)
+      const isFinished = rest?.last === run && rest.isFinished
+      return { run, job: Option.fromNullable(rest?.job ?? jobs.get(run.jobId)), isFinished }
     })
-  )
+  })
+
+const endsByJob = (transitions: ReadonlyArray<Transition>, jobs: ReadonlyMap<string, Job.Job>) => {
+  const ended = new Map<Job.Job, Array<Transition>>()
+  for (const transition of transitions) {
+    const job = SqlRuns.ownJob(jobs, transition.run)
+    if (job === undefined || Run.isLive(transition.run)) continue
+    const ends = ended.get(job)
+    if (ends === undefined) ended.set(job, [transition])
+    else ends.push(transition)
+  }
+  return ended
 }
 
-const listRuns = ({ names, sql }: Database, filter: JobStore.RunFilter) =>
+const followOne = (
+  db: Database,
+  job: Job.Job,
+  ends: ReadonlyArray<Transition>,
+  load: SqlRuns.Load,
+  now: DateTime.Utc
+): Effect.Effect<Rest, StoreError | SqlError> =>
   Effect.gen(function* () {
-    const where = [
-      ...(filter.jobId === undefined ? [] : [sql`job_id = ${filter.jobId}`]),
-      ...(filter.states === undefined ? [] : [sql.in("state", filter.states)])
-    ]
-    const rows = yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.and(where)}
-      ORDER BY scheduled_at DESC, id DESC LIMIT ${filter.limit ?? 100}`
-    return yield* Effect.forEach(rows, readRun)
+    const last = ends.at(-1)?.run
+    if (SqlRuns.isIdle(load)) return { ...(yield* rest(db, job, now)), last }
+    const heirs = load.waiting === 0 ? [] : yield* Effect.forEach(ends, ({ was }) => SqlRuns.inherit(db, was, job))
+    yield* SqlRuns.promote(db, job, { ...load, active: load.active + heirs.flat().filter(Run.isActive).length })
+    return { job, isFinished: false, last }
   })
 
-/** How many instances of each job are in flight, by job id. */
-const instances = ({ names, sql }: Database, jobs: ReadonlyArray<Job.Job>) =>
+/** A job with nothing in flight goes on, or is finished. */
+const rest = (db: Database, job: Job.Job, now: DateTime.Utc) =>
   Effect.gen(function* () {
-    if (jobs.length === 0) return new Map<string, number>()
-    const incarnations = new Map(jobs.map(({ id, incarnation }) => [id, incarnation]))
-    const rows = yield* sql<{ job_id: string; incarnation: number; n: number | string }>`
-      SELECT job_id, incarnation, COUNT(DISTINCT instance) AS n FROM ${sql(names.runs)}
-      WHERE ${sql.in("job_id", [...incarnations.keys()])} AND ${sql.in("state", LIVE)} GROUP BY job_id, incarnation`
-    const own = rows.filter((row) => incarnations.get(row.job_id) === row.incarnation)
-    return new Map(own.map((row) => [row.job_id, Number(row.n)]))
+    const armed = Job.rearm(job, now)
+    const isFinished = Job.isFinished(armed)
+    if (isFinished) yield* finish(db, armed, now)
+    else if (armed !== job) yield* moveOn(db, armed)
+    return { job: armed, isFinished }
   })
 
-const fire = (db: Database, job: Job.Job, now: DateTime.Utc): Effect.Effect<Run.Run, SqlError> =>
-  Effect.gen(function* () {
-    const { names, sql } = db
-    const running = (yield* instances(db, [job])).get(job.id) ?? 0
-    const [taken] = yield* sql<{ n: number | string }>`SELECT COUNT(*) AS n FROM ${sql(names.runs)}
-      WHERE job_id = ${job.id} AND incarnation = ${job.incarnation} AND scheduled_at = ${now.epochMillis}
-      AND run_key LIKE 'manual/%'`
-    const run = Run.manual(job, now, Number(taken?.n ?? 0) + 1)
-    const admitted = running >= job.policy.maxInstances ? Run.skip(run, now) : run
-    yield* insertRuns(db, [admitted])
-    return admitted
-  })
+const finish = (db: Database, job: Job.Job, now: DateTime.Utc): Effect.Effect<void, SqlError> => {
+  const kept = Job.finish(job, now)
+  return Option.isSome(kept) ? Effect.asVoid(writeJob(db, kept.value)) : Effect.asVoid(deleteJobs(db, [job.id]))
+}
+
+const moveOn = (db: Database, job: Job.Job) => {
+  const { names, sql } = db
+  return sql`UPDATE ${sql(names.jobs)} SET ${sql.update({ ...SqlRows.toCursor(job) })} WHERE ${sql.and([
+    sql`id = ${job.id}`,
+    sql`incarnation = ${job.incarnation}`
+  ])}`
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the tick
 // ---------------------------------------------------------------------------------------------------------------------
 
-const claim = (db: Database, { limit, now }: Parameters<Store["claim"]>[0]): Effect.Effect<JobStore.Claim, SqlError> =>
+const claim = (
+  db: Database,
+  { limit, now }: Parameters<Store["claim"]>[0]
+): Effect.Effect<JobStore.Claim, StoreError | SqlError> =>
   Effect.gen(function* () {
     const { names, sql } = db
-    const rows = yield* sql<JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE due_at <= ${now.epochMillis}
+    const rows = yield* sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE due_at <= ${now.epochMillis}
       ORDER BY due_at, id LIMIT ${limit}`
-    const read = rows.map((row) => Either.mapLeft(readJob(row), (error) => toError(row, error)))
-    const parked = read.filter(Either.isLeft).map(({ left }) => left)
-    const jobs = read.filter(Either.isRight).map(({ right }) => right)
+    const [unread, jobs] = Arr.separate(rows.map(readOrTell))
+    const loads = yield* SqlRuns.loadsOf(db, jobs)
+    const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
+    const parked = [...unread, ...failed]
     yield* Effect.forEach(parked, ({ jobId, reason }) => park(db, jobId, reason, now))
-    const running = yield* instances(db, jobs)
-    const advances = jobs.map((job) => Job.advance(job, now, running.get(job.id) ?? 0))
-    yield* insertRuns(
-      db,
-      advances.flatMap(({ missed, runs, skipped }) => [...missed, ...runs, ...skipped])
-    )
-    return { advances: yield* Effect.forEach(advances, (advance) => moveOn(db, advance)), parked }
+    return { advances: yield* record(db, advances, now), parked }
+  })
+
+/** A trigger of another module may do anything. */
+const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
+  Either.try({
+    try: () => Job.advance(job, now, load),
+    catch: (error) => ({ jobId: job.id, reason: String(error) })
   })
 
 const park = ({ names, sql }: Database, id: string, reason: string, now: DateTime.Utc) => {
@@ -437,26 +550,70 @@ const park = ({ names, sql }: Database, id: string, reason: string, now: DateTim
   return sql`UPDATE ${sql(names.jobs)} SET state = 'Parked', state_detail = ${detail}, due_at = NULL WHERE id = ${id}`
 }
 
-const moveOn = (db: Database, advance: Job.Advance): Effect.Effect<JobStore.Claim["advances"][number], SqlError> =>
+/** Writes what became of due jobs. */
+const record = (
+  db: Database,
+  advances: ReadonlyArray<Job.Advance>,
+  now: DateTime.Utc
+): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, StoreError | SqlError> =>
   Effect.gen(function* () {
-    const { names, sql } = db
-    const { id, incarnation } = advance.next
-    if (Job.isFinished(advance.next)) return { ...advance, isFinished: yield* finish(db, advance.next, true) }
-    const dueAt = Option.getOrNull(Option.map(advance.next.nextRunTime, DateTime.toEpochMillis))
-    yield* sql`UPDATE ${sql(names.jobs)} SET next_run_at = ${dueAt}, due_at = ${dueAt}
-      WHERE id = ${id} AND incarnation = ${incarnation}`
-    return { ...advance, isFinished: false }
+    const cancelled = yield* Effect.forEach(advances, ({ cancels, next }) => SqlRuns.makeRoom(db, next, cancels, now))
+    const made = yield* SqlRuns.insert(
+      db,
+      advances.flatMap(({ missed, next, runs, skipped }) =>
+        SqlRuns.toRows([...missed, ...runs, ...skipped], next, now.epochMillis)
+      )
+    )
+    yield* Effect.forEach(advances, ({ next }) => moveOn(db, next), { discard: true })
+    const crowded = advances.filter(({ cancels }) => cancels > 0)
+    const pending = yield* SqlRuns.letIn(
+      db,
+      crowded.map(({ next }) => next)
+    )
+    const claimed = advances.map((advance, index) => toClaimed(advance, cancelled[index] ?? [], made, pending))
+    yield* SqlRuns.forget(
+      db,
+      claimed.filter(hasEnded).map(({ next }) => next)
+    )
+    return yield* restAll(db, claimed, now)
   })
 
-/** Removes a job that will never be due again once no run of it is live; until then it only keeps its cursor at none. */
-const finish = (db: Database, job: Job.Job, isNew = false): Effect.Effect<boolean, SqlError> =>
+const toClaimed = (
+  advance: Job.Advance,
+  cancelled: ReadonlyArray<Run.Run>,
+  made: ReadonlySet<string>,
+  pending: ReadonlyMap<string, Run.Run>
+): JobStore.ClaimedJob => {
+  const stored = (runs: ReadonlyArray<Run.Run>) =>
+    runs.filter(({ id }) => made.has(id)).map((run) => pending.get(run.id) ?? run)
+  const { missed, runs, skipped } = advance
+  return {
+    ...advance,
+    missed: stored(missed),
+    runs: stored(runs),
+    skipped: stored(skipped),
+    cancelled,
+    isFinished: false
+  }
+}
+
+const hasEnded = ({ cancelled, missed, skipped }: JobStore.ClaimedJob): boolean =>
+  cancelled.length + missed.length + skipped.length > 0
+
+/** Jobs that were due for the last time are over if nothing came of it. */
+const restAll = (
+  db: Database,
+  claimed: ReadonlyArray<JobStore.ClaimedJob>,
+  now: DateTime.Utc
+): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, SqlError> =>
   Effect.gen(function* () {
-    const { names, sql } = db
-    const live = yield* sql`SELECT 1 FROM ${sql(names.runs)} WHERE job_id = ${job.id}
-      AND incarnation = ${job.incarnation} AND ${sql.in("state", LIVE)} LIMIT 1`
-    if (live.length === 0) yield* deleteJob(db, job.id)
-    else if (isNew) yield* sql`UPDATE ${sql(names.jobs)} SET next_run_at = NULL, due_at = NULL WHERE id = ${job.id}`
-    return live.length === 0
+    const jobs = claimed.map(({ next }) => next).filter(Job.isFinished)
+    const loads = yield* SqlRuns.loadsOf(db, jobs)
+    const idle = new Set(jobs.filter(({ id }) => !loads.has(id)))
+    return yield* Effect.forEach(claimed, (one) => {
+      if (!idle.has(one.next)) return Effect.succeed(one)
+      return Effect.map(rest(db, one.next, now), ({ isFinished, job }) => ({ ...one, next: job, isFinished }))
+    })
   })
 
 const start = (
@@ -464,89 +621,109 @@ const start = (
   { limit, node, now, tasks }: Parameters<Store["start"]>[0]
 ): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
   Effect.gen(function* () {
+    const steps: Array<JobStore.Step> = []
+    let room = tasks.size === 0 ? 0 : limit
+    while (room > 0) {
+      const batch = yield* startBatch(db, { limit: Math.min(room, PAGE), node, now, tasks })
+      const started = batch.filter(({ run }) => Run.isRunning(run)).length
+      steps.push(...batch)
+      // What came too late left its place to others.
+      room = started === batch.length && batch.length < PAGE ? 0 : room - started
+    }
+    return steps
+  })
+
+const startBatch = (db: Database, { limit, node, now, tasks }: Parameters<Store["start"]>[0]) =>
+  Effect.gen(function* () {
     const { names, sql } = db
-    if (tasks.size === 0) return []
-    const rows = yield* sql<RunRow>`SELECT r.* FROM ${sql(names.runs)} r
+    const rows = yield* sql<SqlRows.RunRow>`SELECT r.* FROM ${sql(names.runs)} r
       INNER JOIN ${sql(names.jobs)} j ON j.id = r.job_id AND j.incarnation = r.incarnation
       WHERE r.state = 'Pending' AND r.run_at <= ${now.epochMillis} AND ${sql.in("r.task", [...tasks])}
       AND j.state <> 'Parked' ORDER BY r.priority DESC, r.run_at, r.id LIMIT ${limit}`
-    const runs = yield* Effect.forEach(rows, readRun)
+    const runs = yield* SqlRuns.read(rows)
     const jobs = yield* readJobs(db, runs, now)
-    const startable = runs.filter(({ jobId }) => jobs.has(jobId))
-    const begun = yield* Effect.forEach(startable, (run) => writeRun(db, Run.start(run, node, now)))
-    return yield* Effect.forEach(begun, (run) => follow(db, run, jobs.get(run.jobId)))
+    const begun = yield* Effect.forEach(
+      runs.filter(({ jobId }) => jobs.has(jobId)),
+      (was) =>
+        Effect.map(
+          SqlRuns.write(db, Run.start(was, node, now), jobs.get(was.jobId)),
+          (run): Transition => ({ was, run })
+        )
+    )
+    return yield* follow(db, begun, jobs, now)
   })
 
 /** The jobs of some runs, by id; those that cannot be read are parked. */
 const readJobs = (db: Database, runs: ReadonlyArray<Run.Run>, now: DateTime.Utc) =>
   Effect.gen(function* () {
-    const { names, sql } = db
     const jobs = new Map<string, Job.Job>()
-    if (runs.length === 0) return jobs
-    const ids = [...new Set(runs.map(({ jobId }) => jobId))]
-    for (const row of yield* sql<JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE ${sql.in("id", ids)}`) {
-      const job = readJob(row)
+    for (const row of yield* findRows(db, new Set(runs.map(({ jobId }) => jobId)))) {
+      const job = readOrTell(row)
       if (Either.isRight(job)) jobs.set(row.id, job.right)
-      else yield* park(db, row.id, String(job.left.cause), now)
+      else yield* park(db, row.id, job.left.reason, now)
     }
     return jobs
   })
 
-/** After a run has ended: the next one of its catch-up may start, and a job with nothing left is removed. */
-const follow = (db: Database, run: Run.Run, job: Job.Job | undefined): Effect.Effect<JobStore.Step, SqlError> =>
-  Effect.gen(function* () {
-    const isOwn = job !== undefined && job.incarnation === run.incarnation
-    const step = { run, job: Option.fromNullable(job), isFinished: false }
-    if (Run.isLive(run) || !isOwn) return step
-    yield* promote(db, run)
-    return { ...step, isFinished: Job.isFinished(job) && (yield* finish(db, job)) }
-  })
-
-const promote = ({ names, sql }: Database, run: Run.Run) =>
-  Effect.gen(function* () {
-    const ofInstance = sql.and([
-      sql`job_id = ${run.jobId}`,
-      sql`incarnation = ${run.incarnation}`,
-      sql`instance = ${run.instance}`,
-      sql`state = 'Waiting'`
-    ])
-    const [next] = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE ${ofInstance}
-      ORDER BY scheduled_at LIMIT 1`
-    if (next === undefined) return
-    const detail = JSON.stringify({ _tag: "Pending" })
-    yield* sql`UPDATE ${sql(names.runs)} SET state = 'Pending', detail = ${detail} WHERE id = ${next.id}`
-  })
+type Settlements = Parameters<Store["settle"]>[0]
 
 const settle = (
   db: Database,
-  settlements: Parameters<Store["settle"]>[0],
+  settlements: Settlements,
   now: DateTime.Utc
 ): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
+  inPages(settlements, (page) => settlePage(db, page, now))
+
+const settlePage = (db: Database, settlements: Settlements, now: DateTime.Utc) =>
   Effect.gen(function* () {
-    const { names, sql } = db
-    const ids = settlements.map(({ run }) => run.id)
-    if (ids.length === 0) return []
-    const held = yield* sql<{ id: string; attempt: number }>`SELECT id, attempt FROM ${sql(names.runs)}
-      WHERE ${sql.in("id", ids)} AND state = 'Running'`
-    const attempts = new Map(held.map(({ attempt, id }) => [id, attempt]))
-    const own = settlements.filter(({ run }) => attempts.get(run.id) === run.attempt)
+    const own = yield* stillHeld(db, settlements)
     const jobs = yield* readJobs(
       db,
       own.map(({ run }) => run),
       now
     )
-    return yield* Effect.forEach(own, ({ outcome, run }) => settleOne(db, run, outcome, jobs.get(run.jobId), now))
+    const settled = yield* Effect.forEach(own, ({ outcome, run: was }) => {
+      const job = SqlRuns.ownJob(jobs, was)
+      const run = Run.settle(was, (job ?? SqlRuns.ORPHAN).policy, outcome, now)
+      return Effect.map(SqlRuns.write(db, run, job), (run): Transition => ({ was, run }))
+    })
+    return yield* follow(db, settled, jobs, now)
   })
 
-const settleOne = (
-  db: Database,
-  run: Run.Running,
-  outcome: Run.Outcome,
-  job: Job.Job | undefined,
-  now: DateTime.Utc
-): Effect.Effect<JobStore.Step, SqlError> => {
-  const policy = job?.incarnation === run.incarnation ? job.policy : JobStore.orphanPolicy
-  return Effect.flatMap(writeRun(db, Run.settle(run, policy, outcome, now)), (settled) => follow(db, settled, job))
+/** The settlements of attempts that still hold their runs, once each, with the runs as they are stored. */
+const stillHeld = ({ names, sql }: Database, settlements: Settlements) =>
+  Effect.gen(function* () {
+    const ids = settlements.map(({ run }) => run.id)
+    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)}
+      WHERE ${sql.in("id", ids)} AND state = 'Running'`
+    const held = new Map((yield* SqlRuns.read(rows)).filter(Run.isRunning).map((run) => [run.id, run]))
+    return settlements.flatMap(({ outcome, run: { attempt, id } }) => {
+      const run = held.get(id)
+      if (run?.attempt !== attempt) return []
+      held.delete(id)
+      return [{ run, outcome }]
+    })
+  })
+
+const nextWake = (
+  { names, sql }: Database,
+  { node, tasks }: Parameters<Store["nextWake"]>[0]
+): Effect.Effect<Option.Option<DateTime.Utc>, SqlError> => {
+  const least = (query: Fragment) =>
+    Effect.map(sql<{ at: number | string | null }>`${query}`, ([row]) => SqlRows.millis(row?.at ?? null) ?? Infinity)
+  const queries = [
+    least(sql`SELECT MIN(due_at) AS at FROM ${sql(names.jobs)}`),
+    // The lease holds to its last millisecond.
+    least(sql`SELECT MIN(expires_at) + 1 AS at FROM ${sql(names.nodes)} WHERE id <> ${node}`)
+  ]
+  const pending = () =>
+    least(sql`SELECT MIN(r.run_at) AS at FROM ${sql(names.runs)} r
+      INNER JOIN ${sql(names.jobs)} j ON j.id = r.job_id AND j.incarnation = r.incarnation
+      WHERE r.state = 'Pending' AND ${sql.in("r.task", [...tasks])} AND j.state <> 'Parked'`)
+  return Effect.map(Effect.all(tasks.size === 0 ? queries : [...queries, pending()]), (times) => {
+    const wake = Math.min(...times)
+    return Number.isFinite(wake) ? Option.some(DateTime.unsafeMake(wake)) : Option.none()
+  })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -576,36 +753,15 @@ const recover = (
   Effect.gen(function* () {
     const { names, sql } = db
     yield* sql`DELETE FROM ${sql(names.nodes)} WHERE expires_at < ${now.epochMillis}`
-    const rows = yield* sql<RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running'
+    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running'
       AND node NOT IN (SELECT id FROM ${sql(names.nodes)}) ORDER BY scheduled_at, id LIMIT ${limit}`
-    const lost = (yield* Effect.forEach(rows, readRun)).filter(Run.isRunning)
+    const lost = (yield* SqlRuns.read(rows)).filter(Run.isRunning)
     return yield* settle(
       db,
       lost.map((run) => ({ run, outcome: { _tag: "Crashed" } })),
       now
     )
   })
-
-const nextWake = (
-  { names, sql }: Database,
-  { node, tasks }: Parameters<Store["nextWake"]>[0]
-): Effect.Effect<Option.Option<DateTime.Utc>, SqlError> => {
-  const least = (query: Fragment) =>
-    Effect.map(sql<{ at: number | string | null }>`${query}`, ([row]) => millis(row?.at ?? null) ?? Infinity)
-  const queries = [
-    least(sql`SELECT MIN(due_at) AS at FROM ${sql(names.jobs)}`),
-    // The lease holds to its last millisecond.
-    least(sql`SELECT MIN(expires_at) + 1 AS at FROM ${sql(names.nodes)} WHERE id <> ${node}`)
-  ]
-  const pending = () =>
-    least(sql`SELECT MIN(r.run_at) AS at FROM ${sql(names.runs)} r
-      INNER JOIN ${sql(names.jobs)} j ON j.id = r.job_id AND j.incarnation = r.incarnation
-      WHERE r.state = 'Pending' AND ${sql.in("r.task", [...tasks])} AND j.state <> 'Parked'`)
-  return Effect.map(Effect.all(tasks.size === 0 ? queries : [...queries, pending()]), (times) => {
-    const wake = Math.min(...times)
-    return Number.isFinite(wake) ? Option.some(DateTime.unsafeMake(wake)) : Option.none()
-  })
-}
 
 /**
  * The store as a Layer: SQLite, PostgreSQL or MySQL/MariaDB, whichever client is provided.

@@ -9,14 +9,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
+import type * as Scope from "effect/Scope"
 import * as Policy from "./Policy.ts"
-import { RunContext } from "./RunContext.ts"
+import type { RunContext } from "./RunContext.ts"
 import { InvalidPayload } from "./SchedulerError.ts"
 
 /**
@@ -44,6 +42,8 @@ export interface Task<
   readonly success: Success
   readonly error: Error
   readonly defaults: Policy.PolicyOptions
+  /** Whether a failed run may be tried again, from the `while` of its retry. */
+  readonly isRetryable: (error: Schema.Schema.Type<Error>) => boolean
 }
 
 /**
@@ -59,6 +59,7 @@ export interface Any {
   readonly success: Schema.Schema.AnyNoContext
   readonly error: Schema.Schema.AnyNoContext
   readonly defaults: Policy.PolicyOptions
+  readonly isRetryable: (error: never) => boolean
 }
 
 /**
@@ -68,6 +69,32 @@ export interface Any {
  * @category models
  */
 export type Payload<T extends Any> = Schema.Schema.Type<T["payload"]>
+
+/**
+ * The success type of a task.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Success<T extends Any> = Schema.Schema.Type<T["success"]>
+
+/**
+ * The error type of a task.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failure<T extends Any> = Schema.Schema.Type<T["error"]>
+
+/**
+ * The policy defaults of a task; `while` says of which typed errors another attempt may be of use (default: all).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskOptions<Error> extends Omit<Policy.PolicyOptions, "retry"> {
+  readonly retry?: (Policy.RetryOptions & { readonly while?: ((error: Error) => boolean) | undefined }) | undefined
+}
 
 /**
  * Defines a task. Without `payload` it takes none; without `success` or `error` its handler may be any Effect, whose
@@ -83,13 +110,15 @@ export const make = <
   Error extends Schema.Schema.AnyNoContext = typeof Schema.Unknown
 >(
   name: Name,
-  options: Policy.PolicyOptions & {
+  options: TaskOptions<Schema.Schema.Type<Error>> & {
     readonly payload?: Payload | undefined
     readonly success?: Success | undefined
     readonly error?: Error | undefined
   } = {}
 ): Task<Name, Payload, Success, Error> => {
-  const { error, payload, success, ...defaults } = options
+  const { error, payload, retry, success, ...policy } = options
+  const { while: isRetryable = () => true, ...ownRetry } = retry ?? {}
+  const defaults: Policy.PolicyOptions = retry === undefined ? policy : { ...policy, retry: ownRetry }
   Policy.override(Policy.defaults, defaults)
   return {
     [TypeId]: TypeId,
@@ -97,7 +126,8 @@ export const make = <
     payload: (payload ?? Schema.Void) as Payload,
     success: (success ?? Schema.Unknown) as Success,
     error: (error ?? Schema.Unknown) as Error,
-    defaults
+    defaults,
+    isRetryable
   }
 }
 
@@ -159,13 +189,14 @@ const isPlain = (value: unknown): value is object =>
 
 /**
  * A handler attached to a task, as an executor calls it: encoded payload in, encoded value or error out. A payload that
- * cannot be decoded is a defect.
+ * cannot be decoded is a defect. `run` takes what its layer was given from the fiber that it runs in: `context` has it.
  *
  * @since 0.1.0
  * @category handlers
  */
 export interface Handler<Name extends string = string> {
   readonly task: Any & { readonly name: Name }
+  readonly context: Context.Context<never>
   readonly run: (payload: unknown) => Effect.Effect<unknown, HandlerFailure, RunContext | Scope.Scope>
 }
 
@@ -179,6 +210,7 @@ export interface HandlerFailure {
   readonly message: string
   readonly trace: string
   readonly error?: unknown
+  readonly isFinal?: boolean
 }
 
 const KEY = "effect-scheduler/Task/"
@@ -205,45 +237,36 @@ export const toLayer = <T extends Any, R, EX = never, RX = never>(
     Effect.gen(function* () {
       const handle = Effect.isEffect(build) ? yield* build : build
       const context = yield* Effect.context<Exclude<R, RunContext | Scope.Scope>>()
-      return makeHandler(self, (payload) => Effect.mapInputContext(handle(payload), withContext<R>(context)))
+      return makeHandler(self, handle, context)
     })
   )
 
-const withContext =
-  <R>(context: Context.Context<Exclude<R, RunContext | Scope.Scope>>) =>
-  (own: Context.Context<RunContext | Scope.Scope>): Context.Context<R> =>
-    // What surrounds the attempt gives way to what the layer was given, but for what belongs to the attempt alone.
-    Context.mergeAll(own, context, ofAttempt(own)) as Context.Context<R>
-
-const ofAttempt = (own: Context.Context<RunContext | Scope.Scope>): Context.Context<RunContext | Scope.Scope> => {
-  const attempt = Context.pick(RunContext, Scope.Scope)(own)
-  return Option.match(Context.getOption(own, Tracer.ParentSpan), {
-    onNone: () => attempt,
-    onSome: (span) => Context.add(attempt, Tracer.ParentSpan, span)
-  })
-}
-
-const makeHandler = <T extends Any>(
+const makeHandler = <T extends Any, R>(
   self: T,
-  handle: HandlerFunction<T, RunContext | Scope.Scope>
+  handle: HandlerFunction<T, R>,
+  context: Context.Context<Exclude<R, RunContext | Scope.Scope>>
 ): Handler<T["name"]> => {
-  const decode = Schema.decodeUnknown(self.payload)
-  // JSON has no undefined: a payload that is absent is stored as null.
-  const isVoid = self.payload === Schema.Void
-  const isNullable = Schema.is(Schema.encodedSchema(self.payload))(null)
-  const run = (payload: unknown) =>
-    Effect.suspend(() => decode(isVoid || (payload === null && !isNullable) ? undefined : payload)).pipe(
-      Effect.orDie,
-      Effect.flatMap((decoded) => Effect.mapError(handle(decoded), encodeError(self))),
-      Effect.flatMap(encodeSuccess(self))
-    )
-  return { task: self, run } as Handler<T["name"]>
+  const decode = makeDecode(self)
+  const toFailure = encodeError(self)
+  const toValue = encodeSuccess(self)
+  const attempt = (payload: Payload<T>) => toValue(Effect.mapError(handle(payload), toFailure))
+  const run = (payload: unknown) => Effect.flatMap(decode(payload) as Effect.Effect<Payload<T>>, attempt)
+  return { task: self, context, run } as unknown as Handler<T["name"]>
 }
 
-const encodeSuccess = (self: Any) => (value: unknown) =>
-  self.success === Schema.Unknown
-    ? Effect.void
-    : Effect.orDie(Effect.tap(Schema.encodeUnknown(self.success)(value), checkJson))
+const makeDecode = (self: Any): ((payload: unknown) => Effect.Effect<unknown>) => {
+  const decode = Schema.decodeUnknown(self.payload)
+  if (self.payload === Schema.Void) return () => Effect.void
+  // JSON has no undefined: a payload that is absent is stored as null.
+  const isNullable = Schema.is(Schema.encodedSchema(self.payload))(null)
+  return (payload) => Effect.orDie(decode(payload === null && !isNullable ? undefined : payload))
+}
+
+const encodeSuccess = (self: Any): (<E, R>(value: Effect.Effect<unknown, E, R>) => Effect.Effect<unknown, E, R>) => {
+  if (self.success === Schema.Unknown) return Effect.asVoid
+  const encode = Schema.encodeUnknown(self.success)
+  return Effect.flatMap((value) => Effect.orDie(Effect.tap(encode(value), checkJson)))
+}
 
 const checkJson = (encoded: unknown): Effect.Effect<void> => {
   const [fault] = encoded === undefined ? [] : findNonJson(encoded, [])
@@ -253,7 +276,8 @@ const checkJson = (encoded: unknown): Effect.Effect<void> => {
 const encodeError =
   (self: Any) =>
   (error: unknown): HandlerFailure => {
-    const failure = describe(Cause.fail(error))
+    const isFinal = !(self.isRetryable as (error: unknown) => boolean)(error)
+    const failure = { ...describe(Cause.fail(error)), ...(isFinal ? { isFinal } : {}) }
     if (self.error === Schema.Unknown) return failure
     return Either.match(Schema.encodeUnknownEither(self.error)(error), {
       onLeft: () => failure,

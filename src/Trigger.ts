@@ -5,6 +5,7 @@
  */
 import type * as Cron from "effect/Cron"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
@@ -119,6 +120,7 @@ const compile = (json: TriggerJson.TriggerJson, parts: ReadonlyArray<Trigger>): 
     case "Now":
       return Occurrences.never
     case "Interval":
+    case "Spaced":
       return within(json, Occurrences.every(json.everyMillis, millisOf(json.start) ?? 0))
     case "Cron":
       return within(json, civilSet(json, CronExpression.toCivilSet(CronExpression.fromFields(json.fields))))
@@ -253,12 +255,27 @@ const UNITS = { weeks: 604_800_000, days: 86_400_000, hours: 3_600_000, minutes:
 export const interval = (options: IntervalOptions): Trigger => {
   const units = Object.entries(UNITS) as ReadonlyArray<[keyof typeof UNITS, number]>
   const sum = units.reduce((sum, [unit, millis]) => sum + (options[unit] ?? 0) * millis, 0)
+  return make({ _tag: "Interval", everyMillis: period("interval", sum), ...bounds(options, "UTC") })
+}
+
+const period = (field: string, sum: number): number => {
   // A tenth of an hour is not exact in binary; half a millisecond is a mistake.
-  const everyMillis = Math.round(sum)
-  if (!Number.isSafeInteger(everyMillis) || everyMillis < 1 || Math.abs(sum - everyMillis) > 1e-3) {
-    throw invalid("interval", `${sum} ms`, 0, "it is no period", "a positive whole number of milliseconds in all")
-  }
-  return make({ _tag: "Interval", everyMillis, ...bounds(options, "UTC") })
+  const millis = Math.round(sum)
+  if (Number.isSafeInteger(millis) && millis >= 1 && Math.abs(sum - millis) <= 1e-3) return millis
+  throw invalid(field, `${sum} ms`, 0, "it is no period", "a positive whole number of milliseconds in all")
+}
+
+/**
+ * So long after the end of the run before, whatever became of it; the first time so long after the job is added, or at
+ * `start`. Asked without a job it is an interval from `start` on. Throws `InvalidTrigger`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const spaced = (delay: Duration.DurationInput, options: BoundsOptions = {}): Trigger => {
+  const duration = Duration.decodeUnknown(delay)
+  const sum = Option.match(duration, { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  return make({ _tag: "Spaced", everyMillis: period("spaced", sum), ...bounds(options, "UTC") })
 }
 
 /**
@@ -452,6 +469,7 @@ const zoneNameOf = (json: TriggerJson.TriggerJson): string => {
     case "At":
     case "Now":
     case "Interval":
+    case "Spaced":
     case "Extension":
       return "UTC"
   }
@@ -602,14 +620,10 @@ const zoneOf = (name: string): CivilTime.Zone => {
 // instants
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The years 0001 to 9999, in milliseconds: those that ISO 8601 text of four digits can say.
-const FIRST = -62_135_596_800_000
-const LAST = 253_402_300_799_999
-
 const instantText = (field: string, instant: Instant, timezone: string): string => {
   const millis = typeof instant === "string" ? readInstant(field, instant, timezone) : toMillis(instant)
   // Invalid Date is in no year.
-  if (millis >= FIRST && millis <= LAST) return DateTime.formatIso(DateTime.unsafeMake(millis))
+  if (Occurrences.isInstant(millis)) return DateTime.formatIso(DateTime.unsafeMake(millis))
   throw invalid(field, String(instant), 0, "it is no instant", "a valid Date, DateTime, or ISO 8601 text")
 }
 
@@ -631,12 +645,6 @@ const readInstant = (field: string, text: string, timezone: string): number => {
 // queries
 // ---------------------------------------------------------------------------------------------------------------------
 
-const EPOCH = DateTime.unsafeMake(0)
-
-// From a DateTime to another there is no Date between, which takes a good part of the time of an answer.
-const instantOption = (millis: number): Option.Option<DateTime.Utc> =>
-  millis >= FIRST && millis <= LAST ? Option.some(DateTime.mapEpochMillis(EPOCH, () => millis)) : Option.none()
-
 /**
  * The first instant strictly after `after`, or none if there is no more.
  *
@@ -644,7 +652,7 @@ const instantOption = (millis: number): Option.Option<DateTime.Utc> =>
  * @category queries
  */
 export const next = (self: Trigger, after: DateTime.DateTime.Input): Option.Option<DateTime.Utc> =>
-  instantOption(self.occurrences.next(toMillis(after)))
+  Occurrences.instantOption(self.occurrences.next(toMillis(after)))
 
 /**
  * The last instant at or before `atOrBefore`, or none if there was none yet.
@@ -653,7 +661,7 @@ export const next = (self: Trigger, after: DateTime.DateTime.Input): Option.Opti
  * @category queries
  */
 export const previous = (self: Trigger, atOrBefore: DateTime.DateTime.Input): Option.Option<DateTime.Utc> =>
-  instantOption(self.occurrences.previous(toMillis(atOrBefore)))
+  Occurrences.instantOption(self.occurrences.previous(toMillis(atOrBefore)))
 
 /**
  * The first `limit` (default 5) instants strictly after `from`, oldest first; fewer if the trigger ends.
@@ -686,6 +694,7 @@ export const anchor = (self: Trigger, moment: DateTime.Utc): Trigger => {
     case "Now":
       return at(moment)
     case "Interval":
+    case "Spaced":
     case "CalendarInterval":
       return self.json.start === undefined ? startingAt(self, moment) : self
     case "AnyOf":
@@ -702,7 +711,9 @@ export const anchor = (self: Trigger, moment: DateTime.Utc): Trigger => {
 
 // In the order of the constructors' own JSON, for triggers are equal where their JSON is.
 const startingAt = (
-  self: Values<typeof TriggerJson.Interval.Type | typeof TriggerJson.CalendarInterval.Type>,
+  self: Values<
+    typeof TriggerJson.Interval.Type | typeof TriggerJson.Spaced.Type | typeof TriggerJson.CalendarInterval.Type
+  >,
   moment: DateTime.Utc
 ): Trigger => {
   const { end, ...json } = self.json
@@ -729,13 +740,58 @@ const anchorParts = (self: Trigger, moment: DateTime.Utc): Trigger => {
 }
 
 /**
+ * The instants of a trigger that has its place in time from `moment` (milliseconds since 1970).
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const occurrencesFrom = (self: Trigger, moment: number): Occurrences.Occurrences => {
+  switch (self._tag) {
+    case "At":
+    case "Cron":
+    case "Crontab":
+    case "Extension":
+      return self.occurrences
+    case "Interval":
+    case "Spaced":
+      // What jobs ask most often, without a trigger in between.
+      if (self.json.start !== undefined) return self.occurrences
+      // The moment itself is none of them.
+      return Occurrences.within(Occurrences.every(self.json.everyMillis, moment), moment + 1, millisOf(self.json.end))
+    default:
+      return anchor(self, Occurrences.instant(moment)).occurrences
+  }
+}
+
+/**
+ * When a run follows the one that ended at `end`, in milliseconds since 1970: `Infinity` if none does, or if the trigger
+ * counts from no end at all.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const following = (self: Trigger, end: number): number => {
+  if (self._tag !== "Spaced") return Infinity
+  const at = Math.max(end + self.json.everyMillis, millisOf(self.json.start) ?? -Infinity)
+  return at > (millisOf(self.json.end) ?? Infinity) ? Infinity : at
+}
+
+/**
+ * Whether the instants of a trigger depend on when the runs before them end.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSpaced = (self: Trigger): boolean => self._tag === "Spaced"
+
+/**
  * The first instant of a job added at `moment`: for a single instant that one, even if it is past; else the next one.
  *
  * @since 0.1.0
  * @category queries
  */
 export const first = (self: Trigger, moment: DateTime.Utc): Option.Option<DateTime.Utc> =>
-  instantOption(firstMillis(anchor(self, moment), moment.epochMillis))
+  Occurrences.instantOption(firstMillis(anchor(self, moment), moment.epochMillis))
 
 const firstMillis = (self: Trigger, moment: number): number => {
   if (self._tag === "At") return self.occurrences.next(-Infinity)
@@ -792,6 +848,8 @@ const fromJson = (json: TriggerJson.TriggerJson): Trigger => {
       return now
     case "Interval":
       return interval({ millis: json.everyMillis, start: json.start, end: json.end })
+    case "Spaced":
+      return spaced(json.everyMillis, json)
     case "Cron":
       return cron({ ...json, ...json.fields })
     case "Crontab":

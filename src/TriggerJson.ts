@@ -39,6 +39,11 @@ export const Interval = Schema.TaggedStruct("Interval", {
   ...Bounds
 })
 /** @internal */
+export const Spaced = Schema.TaggedStruct("Spaced", {
+  everyMillis: Schema.Int.pipe(Schema.positive()),
+  ...Bounds
+})
+/** @internal */
 export const Cron = Schema.TaggedStruct("Cron", { fields: CronFields, ...Civil })
 /** @internal */
 export const Crontab = Schema.TaggedStruct("Crontab", { expression: Schema.String, ...Civil })
@@ -87,6 +92,7 @@ export type TriggerJson =
   | typeof At.Type
   | typeof Now.Type
   | typeof Interval.Type
+  | typeof Spaced.Type
   | typeof Cron.Type
   | typeof Crontab.Type
   | typeof CalendarInterval.Type
@@ -105,6 +111,7 @@ export const TriggerJson: Schema.Schema<TriggerJson> = Schema.Union(
   At,
   Now,
   Interval,
+  Spaced,
   Cron,
   Crontab,
   CalendarInterval,

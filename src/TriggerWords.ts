@@ -19,6 +19,8 @@ export const describe = (json: TriggerJson): string => {
       return "once, at once"
     case "Interval":
       return `every ${Duration.format(Duration.millis(json.everyMillis))}${bounds(json)}`
+    case "Spaced":
+      return `${Duration.format(Duration.millis(json.everyMillis))} after the end of the run before${bounds(json)}`
     case "Cron":
       return `${cronWords(CronExpression.withDefaults(json.fields))}, ${json.timezone}${bounds(json)}`
     case "Crontab":

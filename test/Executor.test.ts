@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
+  Context,
   DateTime,
   Duration,
   Effect,
@@ -12,9 +13,10 @@ import {
   Option,
   Ref,
   Schema,
-  type Scope,
+  Scope,
   TestClock
 } from "effect"
+import * as AttemptFiber from "../src/AttemptFiber.ts"
 import * as Executor from "../src/Executor.ts"
 import * as Job from "../src/Job.ts"
 import * as Policy from "../src/Policy.ts"
@@ -27,20 +29,29 @@ const scheduledAt = DateTime.unsafeMake("2026-01-01T00:05:00Z")
 
 type Handle = (payload: unknown) => Effect.Effect<unknown, Task.HandlerFailure, RunContext | Scope.Scope>
 
-/** The second attempt of a run, ten minutes late. */
-const attemptOf = (run: Handle, options: Policy.PolicyOptions = {}, payload: unknown = null): Executor.Attempt => {
-  const task = Task.make("Task")
+/** The second attempt of a run, ten minutes late, with a Scope that is only the executor's to close. */
+const attemptOf = (
+  handler: Task.Handler,
+  options: Policy.PolicyOptions = {},
+  payload: unknown = null
+): Executor.Attempt => {
+  const { task } = handler
+  const scope = Effect.runSync(Scope.make())
   const policy = Policy.override(Policy.defaults, options)
   const job = Job.make({ id: "job", task: task.name, now: scheduledAt, payload, policy })
-  const pending = Run.make({ jobId: job.id, incarnation: 3, task: task.name, policy, scheduledAt })
+  const pending = Run.make({ ...job, incarnation: 3 }, scheduledAt)
   const running = Run.start({ ...pending, attempt: 1 }, "node-1", DateTime.add(scheduledAt, { minutes: 10 }))
-  return { job, handler: { task, run }, run: Run.isRunning(running) ? running : assert.fail("it does not run") }
+  return { job, handler, scope, run: Run.isRunning(running) ? running : assert.fail("it does not run") }
 }
 
+const executeHandler = (handler: Task.Handler, options?: Policy.PolicyOptions, payload?: unknown) =>
+  Effect.flatMap(Executor.Executor, (executor) => {
+    const attempt = attemptOf(handler, options, payload)
+    return Effect.provide(executor.execute(attempt), Executor.context(attempt))
+  }).pipe(Effect.provide(Executor.layerFiber()))
+
 const execute = (run: Handle, options?: Policy.PolicyOptions, payload?: unknown) =>
-  Effect.flatMap(Executor.Executor, (executor) => executor.execute(attemptOf(run, options, payload))).pipe(
-    Effect.provide(Executor.layerFiber())
-  )
+  executeHandler({ task: Task.make("Task"), context: Context.empty(), run }, options, payload)
 
 /** Does so while so much time passes, and gives the outcome if there is one by then. */
 const executeFor = (time: Duration.DurationInput, run: Handle, options?: Policy.PolicyOptions) =>
@@ -280,7 +291,12 @@ describe("a handler", () => {
       const logger = Logger.make(({ annotations }) => {
         logged.push(Object.fromEntries(HashMap.toEntries(annotations)))
       })
-      yield* execute(() => Effect.log("here")).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      const handler = { task: Task.make("Task"), context: Context.empty(), run: () => Effect.log("here") }
+      const { job, run } = attemptOf(handler)
+      yield* Effect.gen(function* () {
+        const [runtime, executor] = yield* Effect.all([Effect.runtime<never>(), Executor.Executor])
+        yield* Effect.flatMap(AttemptFiber.start(runtime, executor, run, job, handler), Fiber.join)
+      }).pipe(Effect.provide([Executor.layerFiber(), Logger.replace(Logger.defaultLogger, logger)]))
       assert.deepStrictEqual(logged, [{ job: "job", run: "job/3/2026-01-01T00:05:00.000Z", attempt: 2 }])
     })
   )
@@ -380,15 +396,15 @@ describe("a handler that Task.toLayer made", () => {
         by === 0 ? Effect.fail({ refused: by }) : Effect.succeed({ quotient: 12 / by })
       )
       const handler = Task.handlers(yield* Layer.build(DivideLive)).get("Divide")!
-      assert.deepStrictEqual(yield* execute(handler.run, {}, { by: "4" }), {
+      assert.deepStrictEqual(yield* executeHandler(handler, {}, { by: "4" }), {
         _tag: "Succeeded",
         value: { quotient: "3" }
       })
-      assert.deepInclude(failureOf(yield* execute(handler.run, {}, { by: "0" })), {
+      assert.deepInclude(failureOf(yield* executeHandler(handler, {}, { by: "0" })), {
         kind: "Error",
         error: { refused: "0" }
       })
-      assert.strictEqual(failureOf(yield* execute(handler.run, {}, { by: 0 })).kind, "Defect")
+      assert.strictEqual(failureOf(yield* executeHandler(handler, {}, { by: 0 })).kind, "Defect")
     }).pipe(Effect.scoped)
   )
 })

@@ -23,7 +23,13 @@ const jobOf = (changes: Partial<Job.Job> = {}): Job.Job => ({
   ...changes
 })
 
-const paused: Job.JobState = { _tag: "Paused", at: at("00:00:30"), note: Option.some("for now") }
+const paused = {
+  _tag: "Paused",
+  at: at("00:00:30"),
+  note: Option.some("for now"),
+  by: Option.some("Ada")
+} as const
+const finished: Job.JobState = { _tag: "Finished", at: at("00:00:30") }
 const parked: Job.JobState = { _tag: "Parked", at: at("00:00:30"), reason: "no such task" }
 
 describe("Job.make", () => {
@@ -39,6 +45,10 @@ describe("Job.make", () => {
       trigger: Trigger.now,
       anchor: at("00:00:00"),
       policy: Policy.defaults,
+      addedAt: at("00:00:00"),
+      origin: Option.none(),
+      fired: 0,
+      lastPause: Option.none(),
       state: { _tag: "Active" },
       nextRunTime: Option.some(at("00:00:00"))
     })
@@ -47,8 +57,9 @@ describe("Job.make", () => {
   it("takes what it is given", () => {
     const policy = policyOf({ maxInstances: 2 })
     const given = { name: "Name", labels: { a: "b" }, payload: { n: [1] }, trigger: minutely, policy }
+    const origin = { traceId: "trace", spanId: "span" }
     assert.deepStrictEqual(
-      Job.make({ id: "job", task: "Task", now: at("00:00:10"), group: "group", isPaused: true, ...given }),
+      Job.make({ id: "job", task: "Task", now: at("00:00:10"), group: "group", isPaused: true, origin, ...given }),
       {
         id: "job",
         incarnation: 1,
@@ -56,7 +67,11 @@ describe("Job.make", () => {
         group: Option.some("group"),
         ...given,
         anchor: at("00:00:10"),
-        state: { _tag: "Paused", at: at("00:00:10"), note: Option.none() },
+        addedAt: at("00:00:10"),
+        origin: Option.some(origin),
+        fired: 0,
+        lastPause: Option.none(),
+        state: { _tag: "Paused", at: at("00:00:10"), note: Option.none(), by: Option.none() },
         nextRunTime: Option.some(at("00:01:00"))
       }
     )
@@ -470,7 +485,7 @@ const jobOfRow = ({ nextRunTime, policy = {}, trigger = minutely }: Row): Job.Jo
   return nextRunTime === undefined ? job : { ...job, nextRunTime: Option.some(at(nextRunTime)) }
 }
 
-const nothing = { runs: [], missed: [], skipped: [], dropped: Option.none() }
+const nothing = { runs: [], missed: [], skipped: [], cancels: 0, dropped: Option.none() }
 
 describe("Job.advance", () => {
   for (const [table, rows] of Object.entries(tables)) {
@@ -496,7 +511,7 @@ describe("Job.advance", () => {
             }
           )
           const nextRunTime = Option.map(Option.fromNullable(row.next), at)
-          assert.deepStrictEqual(advance.next, { ...job, nextRunTime })
+          assert.deepStrictEqual(advance.next, { ...job, fired: advance.runs.length, nextRunTime })
           assert.deepStrictEqual(Job.isFinished(advance.next), row.next === null)
         })
       }
@@ -507,6 +522,7 @@ describe("Job.advance", () => {
     ["whose time has not come", {}, "00:00:59.999"],
     ["that is paused", { state: paused }, "00:05:00"],
     ["that is parked", { state: parked }, "00:05:00"],
+    ["that is finished", { state: finished }, "00:05:00"],
     ["that has no time left", { nextRunTime: Option.none() }, "00:05:00"]
   ]
   for (const [name, changes, now] of idle) {
@@ -534,6 +550,7 @@ describe("Job.advance", () => {
       key: "2026-01-01T00:01:00.000Z",
       task: "Task",
       scheduledAt: at("00:01:00"),
+      dueAt: at("00:01:00"),
       runAt: at("00:01:00"),
       startBy: Option.some(at("00:01:30")),
       instance: "2026-01-01T00:01:00.000Z",
@@ -541,6 +558,8 @@ describe("Job.advance", () => {
       attempt: 0,
       failures: 0,
       crashes: 0,
+      covers: Option.none(),
+      origin: Option.none(),
       state: { _tag: "Pending" }
     })
   })
@@ -750,8 +769,8 @@ describe("whatever is due", () => {
   )
 
   it.prop("a job goes on to the trigger's first time after now, and is otherwise unchanged", [due], ([given]) => {
-    const { next } = Job.advance(given.job, given.now, given.running)
-    assert.deepStrictEqual(next, { ...given.job, nextRunTime: given.next })
+    const { next, runs } = Job.advance(given.job, given.now, given.running)
+    assert.deepStrictEqual(next, { ...given.job, fired: runs.length, nextRunTime: given.next })
   })
 
   it.prop("what runs is within grace and what is missed is not", [due], ([given]) => {
@@ -806,7 +825,9 @@ describe("Job.isDue and Job.isFinished", () => {
     ["with no time left", { nextRunTime: Option.none() }, false, true],
     ["due but paused", { state: paused }, false, false],
     ["due but parked", { state: parked }, false, false],
+    ["due but finished", { state: finished }, false, false],
     ["paused with no time left", { state: paused, nextRunTime: Option.none() }, false, false],
+    ["finished with no time left", { state: finished, nextRunTime: Option.none() }, false, false],
     ["parked with no time left", { state: parked, nextRunTime: Option.none() }, false, false]
   ]
   for (const [name, changes, isDue, isFinished] of rows) {
@@ -871,19 +892,24 @@ describe("Job.replace", () => {
     )
   })
 
+  const pausedAtNoon: Job.JobState = { _tag: "Paused", at: at("12:00:00"), note: Option.none(), by: Option.none() }
   const states: ReadonlyArray<readonly [before: Job.JobState, isPaused: boolean, after: Job.JobState]> = [
     [{ _tag: "Active" }, false, { _tag: "Active" }],
-    [{ _tag: "Active" }, true, { _tag: "Paused", at: at("12:00:00"), note: Option.none() }],
+    [{ _tag: "Active" }, true, pausedAtNoon],
     [paused, false, paused],
     [paused, true, paused],
     [parked, false, { _tag: "Active" }],
-    [parked, true, { _tag: "Paused", at: at("12:00:00"), note: Option.none() }]
+    [parked, true, pausedAtNoon],
+    [finished, false, { _tag: "Active" }],
+    [finished, true, pausedAtNoon]
   ]
   for (const [state, isPaused, after] of states) {
     for (const trigger of [daily(), Trigger.interval({ hours: 1 })]) {
       const change = Equal.equals(trigger, stored.trigger) ? "the same trigger" : "another trigger"
       it(`of a job ${state._tag} by one declared ${isPaused ? "paused" : "active"} on ${change} is ${after._tag}`, () => {
-        assert.deepStrictEqual(Job.replace({ ...stored, state }, declared({ isPaused, trigger })).state, after)
+        const nextRunTime = state._tag === "Finished" ? Option.none() : stored.nextRunTime
+        const replaced = Job.replace({ ...stored, state, nextRunTime }, declared({ isPaused, trigger }))
+        assert.deepStrictEqual(replaced.state, after)
       })
     }
   }
@@ -919,12 +945,13 @@ describe("Job.pause, Job.park and Job.resume", () => {
     const job = jobOf()
     assert.deepStrictEqual(Job.pause(job, at("00:05:00"), "why"), {
       ...job,
-      state: { _tag: "Paused", at: at("00:05:00"), note: Option.some("why") }
+      state: { _tag: "Paused", at: at("00:05:00"), note: Option.some("why"), by: Option.none() }
     })
     assert.deepStrictEqual(Job.pause(job, at("00:05:00")).state, {
       _tag: "Paused",
       at: at("00:05:00"),
-      note: Option.none()
+      note: Option.none(),
+      by: Option.none()
     })
     assert.deepStrictEqual(Job.park(job, at("00:05:00"), "why"), {
       ...job,
@@ -1005,6 +1032,10 @@ describe("Job.pause, Job.park and Job.resume", () => {
         assert.deepStrictEqual(Job.resume(job, at(now)), {
           ...job,
           state: { _tag: "Active" },
+          lastPause:
+            state._tag === "Paused"
+              ? Option.some({ from: state.at, to: at(now), note: state.note, by: state.by })
+              : Option.none(),
           nextRunTime: Option.map(Option.fromNullable(after), at)
         })
       })
@@ -1032,6 +1063,10 @@ describe("Job.isSameDeclaration", () => {
     ["the anchor", { anchor: at("05:00:00") }],
     ["the life", { incarnation: 99 }],
     ["a pause", { state: paused }],
+    ["a pause that is over", { lastPause: Option.some({ ...paused, from: paused.at, to: at("00:01:00") }) }],
+    ["how many runs it has made", { fired: 7 }],
+    ["when it was added", { addedAt: at("05:00:00") }],
+    ["the span in which it was added", { origin: Option.some({ traceId: "trace", spanId: "span" }) }],
     ["another trigger value that says the same", { trigger: Trigger.cron({ minute: "*" }) }]
   ]
   for (const [name, changes] of same) {
@@ -1066,10 +1101,15 @@ describe("Job.isSameDeclaration", () => {
     coalesce: { coalesce: "all" },
     catchUpLimit: { catchUpLimit: 99 },
     maxInstances: { maxInstances: 2 },
+    overlap: { overlap: "queue" },
+    queueLimit: { queueLimit: 99 },
+    jitter: { jitter: "1 second" },
+    limit: { limit: 1 },
     onCrash: { onCrash: "abandon" },
     crashLimit: { crashLimit: 2 },
     retry: { retry: { times: 1 } },
     timeout: { timeout: "1 second" },
+    retention: { retention: { count: 1 } },
     priority: { priority: 1 }
   } satisfies Partial<Record<keyof Policy.Policy, Policy.PolicyOptions>>
   for (const [field, options] of Object.entries<Policy.PolicyOptions>(policies)) {
@@ -1078,8 +1118,8 @@ describe("Job.isSameDeclaration", () => {
     })
   }
 
-  it("has a row above for each field of a policy that has more than one value", () => {
-    assert.sameMembers([...Object.keys(policies), "overlap"], Object.keys(Policy.defaults))
+  it("has a row above for each field of a policy", () => {
+    assert.sameMembers(Object.keys(policies), Object.keys(Policy.defaults))
   })
 
   it("sees each field of a retry", () => {
@@ -1087,7 +1127,8 @@ describe("Job.isSameDeclaration", () => {
       { times: 2 },
       { times: 1, backoff: "exponential" },
       { times: 1, delay: 5 },
-      { times: 1, cap: 5 }
+      { times: 1, cap: 5 },
+      { times: 1, jitter: 0.5 }
     ]
     const before = { ...job, policy: policyOf({ retry: { times: 1 } }) }
     for (const retry of retries) {
@@ -1106,6 +1147,7 @@ describe("Job.Job", () => {
     Trigger.at("2026-01-01T00:01:00.123Z"),
     Trigger.interval({ hours: 1 }),
     Trigger.interval({ millis: 1, start: "2026-01-01", end: "2027-01-01" }),
+    Trigger.spaced("90 seconds", { end: "2027-01-01" }),
     Trigger.cron({ dayOfWeek: "mon-fri", hour: 5, timezone: "Europe/Berlin", gap: "skip", fold: "both" }),
     Trigger.crontab("*/5 * * * *", { timezone: "+05:30", start: "2026-01-01 09:00:00" })
   ]
@@ -1113,7 +1155,8 @@ describe("Job.Job", () => {
     { _tag: "Active" },
     paused,
     Job.pause(jobOf(), at("00:01:00")).state,
-    parked
+    parked,
+    finished
   ]
 
   for (const trigger of triggers) {
@@ -1136,7 +1179,18 @@ describe("Job.Job", () => {
     "comes back from JSON as it was, whatever is in it",
     [due, json, FastCheck.dictionary(label, FastCheck.string()), FastCheck.option(FastCheck.string())],
     ([{ job, next }, payload, labels, group]) => {
-      const full = { ...job, payload, labels, group: Option.fromNullable(group), nextRunTime: next }
+      const pause = { from: at("00:01:00"), to: at("00:02:00"), note: Option.fromNullable(group), by: Option.none() }
+      const origin = { traceId: String(group), spanId: "span" }
+      const full: Job.Job = {
+        ...job,
+        payload,
+        labels,
+        group: Option.fromNullable(group),
+        fired: 7,
+        lastPause: Option.some(pause),
+        origin: Option.some(origin),
+        nextRunTime: next
+      }
       assert.deepStrictEqual(throughJson(full), full)
       assert.isTrue(Job.isSameDeclaration(throughJson(full), full))
     }
@@ -1154,6 +1208,10 @@ describe("Job.Job", () => {
       trigger: { _tag: "Cron", fields: { minute: "*" }, timezone: "UTC", gap: "skip", fold: "both" },
       anchor: Date.UTC(2026, 0, 1),
       policy: Schema.encodeSync(Policy.Policy)(Policy.defaults),
+      addedAt: Date.UTC(2026, 0, 1),
+      origin: null,
+      fired: 0,
+      lastPause: null,
       state: { _tag: "Active" },
       nextRunTime: null
     })

@@ -4,7 +4,7 @@ import * as PriorityQueue from "../src/PriorityQueue.ts"
 
 const make = (...items: ReadonlyArray<readonly [id: string, rank: number, time: number]>) => {
   const queue = new PriorityQueue.PriorityQueue()
-  for (const [id, rank, time] of items) queue.set(id, { rank, time })
+  for (const [id, rank, time] of items) queue.set(id, rank, time)
   return queue
 }
 
@@ -23,7 +23,7 @@ interface Item extends PriorityQueue.Key {
 class Model {
   items: ReadonlyArray<Item> = []
 
-  set(id: string, { rank, time }: PriorityQueue.Key): void {
+  set(id: string, rank: number, time: number): void {
     this.delete(id)
     this.items = [...this.items, { id, rank, time }].sort((a, b) => a.rank - b.rank || a.time - b.time)
   }
@@ -54,7 +54,7 @@ type Operation = typeof operation extends FastCheck.Arbitrary<infer A> ? A : nev
 const apply = (queue: PriorityQueue.PriorityQueue | Model, operation: Operation): string | undefined => {
   switch (operation._tag) {
     case "set":
-      queue.set(operation.id, operation.key)
+      queue.set(operation.id, operation.key.rank, operation.key.time)
       return undefined
     case "delete":
       queue.delete(operation.id)
@@ -164,8 +164,8 @@ describe("PriorityQueue", () => {
     assert.strictEqual(queue.shift(), "a")
     queue.delete("a")
     assert.strictEqual(queue.size, 0)
-    queue.set("b", { rank: 0, time: 3 })
-    queue.set("a", { rank: 0, time: 4 })
+    queue.set("b", 0, 3)
+    queue.set("a", 0, 4)
     assert.deepStrictEqual(drain(queue), ["b", "a"])
   })
 

@@ -7,15 +7,16 @@ const at = (clock: string) => DateTime.unsafeMake(`2026-01-01T${clock}Z`)
 
 const policyOf = (options: Policy.PolicyOptions) => Policy.override(Policy.defaults, options)
 
+const ownerOf = (options: Policy.PolicyOptions) => ({
+  id: "job",
+  incarnation: 3,
+  task: "Task",
+  policy: policyOf(options)
+})
+
 /** The run of 00:05:00, with this policy. */
 const runOf = (options: Policy.PolicyOptions = {}, changes: Partial<Run.Run> = {}): Run.Run => ({
-  ...Run.make({
-    jobId: "job",
-    incarnation: 3,
-    task: "Task",
-    policy: policyOf(options),
-    scheduledAt: at("00:05:00")
-  }),
+  ...Run.make(ownerOf(options), at("00:05:00")),
   ...changes
 })
 
@@ -36,6 +37,7 @@ describe("Run.make", () => {
       key: "2026-01-01T00:05:00.000Z",
       task: "Task",
       scheduledAt: at("00:05:00"),
+      dueAt: at("00:05:00"),
       runAt: at("00:05:00"),
       startBy: Option.none(),
       instance: "2026-01-01T00:05:00.000Z",
@@ -43,6 +45,8 @@ describe("Run.make", () => {
       attempt: 0,
       failures: 0,
       crashes: 0,
+      covers: Option.none(),
+      origin: Option.none(),
       state: { _tag: "Pending" }
     })
   })
@@ -70,15 +74,8 @@ describe("Run.make", () => {
   })
 
   it("takes a key and an instance of its own", () => {
-    const run = Run.make({
-      jobId: "a/b",
-      incarnation: 1,
-      task: "Task",
-      policy: Policy.defaults,
-      scheduledAt: at("00:05:00"),
-      key: "own",
-      instance: "first"
-    })
+    const owner = { id: "a/b", incarnation: 1, task: "Task", policy: Policy.defaults }
+    const run = Run.make(owner, at("00:05:00"), { key: "own", instance: "first" })
     assert.deepStrictEqual([run.id, run.key, run.instance], ["a/b/1/own", "own", "first"])
     assert.strictEqual(Run.makeId("a/b", 1, "own"), run.id)
   })
@@ -86,11 +83,7 @@ describe("Run.make", () => {
 
 describe("Run.manual", () => {
   const manual = (count: number, now = at("00:05:00")) =>
-    Run.manual(
-      { id: "job", incarnation: 3, task: "Task", policy: policyOf({ misfireGraceTime: "1 minute", priority: 2 }) },
-      now,
-      count
-    )
+    Run.manual(ownerOf({ misfireGraceTime: "1 minute", priority: 2 }), now, count)
 
   it("is a run of its own, beside the scheduled one of the same instant", () => {
     assert.notStrictEqual(manual(1).id, runOf().id)
@@ -311,12 +304,208 @@ describe("Run.settle", () => {
   })
 })
 
+describe("Run.settle of a run that was called off", () => {
+  const now = at("00:07:00")
+  const ended = { startedAt: at("00:06:00"), finishedAt: now }
+  const failed: Run.Outcome = { _tag: "Failed", failure }
+  const cancelled = (reason: Run.CancelReason): Run.RunState => ({ _tag: "Cancelled", ...ended, reason })
+  const retries = { retry: { times: 9, delay: "10 seconds" } } as const
+  const rows: ReadonlyArray<{
+    readonly name: string
+    readonly outcome: Run.Outcome
+    readonly policy?: Policy.PolicyOptions
+    readonly after: (reason: Run.CancelReason) => Partial<Run.Run>
+  }> = [
+    {
+      name: "its interruption ends it as Cancelled",
+      outcome: { _tag: "Cancelled" },
+      after: (_) => ({ state: cancelled(_) })
+    },
+    {
+      name: "a success that was faster counts",
+      outcome: { _tag: "Succeeded", value: 1 },
+      after: () => ({ state: { _tag: "Succeeded", ...ended, value: 1 } })
+    },
+    {
+      name: "its last failure is Failed",
+      outcome: failed,
+      after: () => ({ failures: 1, state: { _tag: "Failed", ...ended, failure } })
+    },
+    {
+      name: "a failure that would be retried ends it as Cancelled",
+      outcome: failed,
+      policy: retries,
+      after: (_) => ({ state: cancelled(_) })
+    },
+    {
+      name: "a shutdown ends it as Cancelled, and it does not go on elsewhere",
+      outcome: { _tag: "Interrupted" },
+      after: (_) => ({ state: cancelled(_) })
+    },
+    {
+      name: 'a shutdown with onCrash: "abandon" is Abandoned',
+      outcome: { _tag: "Interrupted" },
+      policy: { onCrash: "abandon" },
+      after: () => ({ state: { _tag: "Abandoned", ...ended } })
+    },
+    {
+      name: "a crash ends it as Cancelled, and it does not run again",
+      outcome: { _tag: "Crashed" },
+      after: (_) => ({ state: cancelled(_) })
+    },
+    {
+      name: "a crash beyond the limit is Abandoned",
+      outcome: { _tag: "Crashed" },
+      policy: { crashLimit: 0 },
+      after: () => ({ crashes: 1, state: { _tag: "Abandoned", ...ended } })
+    }
+  ]
+  for (const { after, name, outcome, policy = {} } of rows) {
+    for (const reason of ["requested", "overlap", "removed"] as const) {
+      it(`(${reason}) ${name}`, () => {
+        const run = Run.requestCancel(runningOf(policy), reason)
+        assert.deepStrictEqual(Run.settle(run, policyOf(policy), outcome, now), { ...run, ...after(reason) })
+      })
+    }
+  }
+
+  it("keeps the first reason", () => {
+    const run = Run.requestCancel(Run.requestCancel(runningOf(), "overlap"), "requested")
+    assert.deepStrictEqual(run.state, {
+      _tag: "Running",
+      node: "node-1",
+      startedAt: at("00:06:00"),
+      cancelled: "overlap"
+    })
+  })
+
+  it("is Cancelled as requested if its node says so without having been asked", () => {
+    const run = Run.settle(runningOf(), Policy.defaults, { _tag: "Cancelled" }, now)
+    assert.deepStrictEqual(run.state, cancelled("requested"))
+  })
+})
+
+describe("a retry", () => {
+  const now = at("00:07:00")
+  const settle = (options: Policy.PolicyOptions, isFinal: boolean, changes: Partial<Run.Run> = {}) => {
+    const outcome: Run.Outcome = { _tag: "Failed", failure: { ...failure, isFinal } }
+    return Run.settle(runningOf(options, changes), policyOf(options), outcome, now)
+  }
+
+  it("does not follow a failure that is final, whatever is left", () => {
+    const run = settle({ retry: { times: 9 } }, true)
+    assert.deepStrictEqual([run.state._tag, run.failures], ["Failed", 1])
+  })
+
+  it("follows one that is not", () => {
+    assert.strictEqual(settle({ retry: { times: 9 } }, false).state._tag, "Pending")
+  })
+
+  const jittery = FastCheck.record({
+    times: FastCheck.constant(9),
+    backoff: FastCheck.constantFrom("fixed" as const, "exponential" as const),
+    delay: FastCheck.nat(100_000),
+    cap: FastCheck.nat(1_000_000),
+    jitter: FastCheck.double({ min: 0, max: 1, noNaN: true })
+  })
+  it.prop(
+    "waits no longer than its cap, no less than its jitter leaves, and as long on every node",
+    [jittery, FastCheck.nat(8)],
+    ([retry, failures]) => {
+      const waits = (jitter: number) =>
+        settle({ retry: { ...retry, jitter } }, false, { failures }).runAt.epochMillis - now.epochMillis
+      const [wait, whole] = [waits(retry.jitter), waits(0)]
+      assert.isAtMost(wait, Math.min(whole, retry.cap))
+      assert.isAtLeast(wait, Math.floor(whole * (1 - retry.jitter)))
+      assert.strictEqual(waits(retry.jitter), wait)
+    }
+  )
+})
+
+describe("Run.backfill", () => {
+  const backfill = (now: DateTime.Utc) =>
+    Run.backfill(ownerOf({ misfireGraceTime: "1 minute", priority: 2 }), at("00:05:00"), now)
+
+  it("is a run for a past time that may be late and gives way to all others", () => {
+    const run = backfill(at("12:00:00"))
+    assert.deepInclude(run, {
+      id: "job/3/backfill/2026-01-01T12:00:00.000Z/2026-01-01T00:05:00.000Z",
+      scheduledAt: at("00:05:00"),
+      dueAt: at("00:05:00"),
+      startBy: Option.none(),
+      priority: Policy.LEAST_PRIORITY
+    })
+    assert.strictEqual(Run.start(run, "node-1", at("12:00:00")).state._tag, "Running")
+  })
+
+  it("has another id each time it is asked for, beside the scheduled run of its time", () => {
+    const ids = [backfill(at("12:00:00")), backfill(at("13:00:00")), runOf()].map(({ id }) => id)
+    assert.strictEqual(new Set(ids).size, 3)
+  })
+
+  it("is told from others by its priority, which nobody else may have", () => {
+    assert.deepStrictEqual([Run.isBackfill(backfill(at("12:00:00"))), Run.isBackfill(runOf())], [true, false])
+    assert.throws(() => policyOf({ priority: Policy.LEAST_PRIORITY }))
+    assert.isFalse(Run.isBackfill(runOf({ priority: Policy.LEAST_PRIORITY + 1 })))
+  })
+})
+
+describe("the actual time of a run", () => {
+  const dueAt = at("00:05:30")
+  const late = (misfireGraceTime: Duration.DurationInput) =>
+    Run.make(ownerOf({ misfireGraceTime }), at("00:05:00"), { dueAt })
+
+  it("is recorded beside the nominal one, which names the run", () => {
+    const { key, runAt, scheduledAt, ...run } = late(0)
+    assert.deepStrictEqual([scheduledAt, run.dueAt, runAt], [at("00:05:00"), dueAt, dueAt])
+    assert.strictEqual(key, "2026-01-01T00:05:00.000Z")
+  })
+
+  it("is where the grace begins", () => {
+    assert.deepStrictEqual(late("10 seconds").startBy, Option.some(at("00:05:40")))
+    assert.strictEqual(Run.start(late("10 seconds"), "node-1", at("00:05:40")).state._tag, "Running")
+    assert.strictEqual(Run.start(late("10 seconds"), "node-1", at("00:05:40.001")).state._tag, "Missed")
+  })
+
+  it("is what lateness is counted from", () => {
+    const run = Run.start(late(Infinity), "node-1", at("00:06:00"))
+    assert.deepStrictEqual(Run.lateness(run), Option.some(Duration.seconds(30)))
+  })
+})
+
+describe("waiting", () => {
+  it("changes the state of a run alone, there and back", () => {
+    const run = runOf({}, { failures: 1 })
+    for (const state of ["Queued", "Waiting"] as const) {
+      assert.deepStrictEqual(Run.hold(run, state), { ...run, state: { _tag: state } })
+      assert.deepStrictEqual(Run.promote(Run.hold(run, state)), run)
+    }
+  })
+})
+
 describe("the other ends of a run", () => {
+  for (const reason of ["requested", "overlap", "removed"] as const) {
+    it(`cancel says why: ${reason}, and when it had started if it had`, () => {
+      const now = at("00:09:00")
+      assert.deepStrictEqual(Run.cancel(runOf(), now, reason).state, { _tag: "Cancelled", finishedAt: now, reason })
+      const startedAt = at("00:06:00")
+      const state = { _tag: "Cancelled", startedAt, finishedAt: now, reason } as const
+      assert.deepStrictEqual(Run.cancel(runningOf(), now, reason).state, state)
+    })
+  }
+
+  for (const reason of ["maxInstances", "queueLimit"] as const) {
+    it(`skip says why: ${reason}`, () => {
+      const now = at("00:09:00")
+      assert.deepStrictEqual(Run.skip(runOf(), now, reason).state, { _tag: "Skipped", finishedAt: now, reason })
+    })
+  }
+
   const now = at("00:09:00")
   const rows = [
     { name: "skip", end: Run.skip, state: { _tag: "Skipped", finishedAt: now, reason: "maxInstances" } },
     { name: "miss", end: Run.miss, state: { _tag: "Missed", finishedAt: now } },
-    { name: "cancel", end: Run.cancel, state: { _tag: "Cancelled", finishedAt: now } }
+    { name: "cancel", end: Run.cancel, state: { _tag: "Cancelled", finishedAt: now, reason: "requested" } }
   ] as const
   for (const { end, name, state } of rows) {
     it(`${name} changes its state alone`, () => {
@@ -331,13 +520,14 @@ const finishedAt = at("00:07:00")
 
 const states: Record<Run.RunState["_tag"], Run.RunState> = {
   Waiting: { _tag: "Waiting" },
+  Queued: { _tag: "Queued" },
   Pending: { _tag: "Pending" },
   Running: { _tag: "Running", node: "node-1", startedAt },
   Succeeded: { _tag: "Succeeded", startedAt, finishedAt },
   Failed: { _tag: "Failed", startedAt, finishedAt, failure },
   Missed: { _tag: "Missed", finishedAt },
   Skipped: { _tag: "Skipped", finishedAt, reason: "maxInstances" },
-  Cancelled: { _tag: "Cancelled", finishedAt },
+  Cancelled: { _tag: "Cancelled", startedAt, finishedAt, reason: "requested" },
   Abandoned: { _tag: "Abandoned", startedAt, finishedAt }
 }
 
@@ -346,7 +536,11 @@ const tagsWhere = (predicate: (run: Run.Run) => boolean) =>
 
 describe("queries", () => {
   it("live are those that may start or are under way", () => {
-    assert.deepStrictEqual(tagsWhere(Run.isLive), ["Waiting", "Pending", "Running"])
+    assert.deepStrictEqual(tagsWhere(Run.isLive), ["Waiting", "Queued", "Pending", "Running"])
+  })
+
+  it("active are those that may start or are under way, but for those that wait for others", () => {
+    assert.deepStrictEqual(tagsWhere(Run.isActive), ["Pending", "Running"])
   })
 
   it("running are those under way", () => {
@@ -355,10 +549,10 @@ describe("queries", () => {
 
   it("lateness is told of those that started, from the nominal time on", () => {
     const late = (run: Run.Run) => Option.contains(Run.lateness(run), Duration.seconds(90))
-    assert.deepStrictEqual(tagsWhere(late), ["Running", "Succeeded", "Failed", "Abandoned"])
+    assert.deepStrictEqual(tagsWhere(late), ["Running", "Succeeded", "Failed", "Cancelled", "Abandoned"])
     assert.deepStrictEqual(
       tagsWhere((run) => Option.isSome(Run.lateness(run))),
-      ["Running", "Succeeded", "Failed", "Abandoned"]
+      ["Running", "Succeeded", "Failed", "Cancelled", "Abandoned"]
     )
   })
 
@@ -399,6 +593,9 @@ describe("Run.Run", () => {
       json,
       FastCheck.record({
         scheduledAt: instant,
+        dueAt: instant,
+        covers: FastCheck.option(Arbitrary.make(Run.Covers)).map(Option.fromNullable),
+        origin: FastCheck.option(Arbitrary.make(Run.Origin)).map(Option.fromNullable),
         runAt: instant,
         startBy: FastCheck.option(instant).map(Option.fromNullable),
         jobId: FastCheck.string({ unit: "grapheme" }),
@@ -433,6 +630,9 @@ describe("Run.Run", () => {
   it("is times as epoch milliseconds and null for no deadline", () => {
     assert.deepInclude(encode(runOf()), {
       scheduledAt: Date.UTC(2026, 0, 1, 0, 5),
+      dueAt: Date.UTC(2026, 0, 1, 0, 5),
+      covers: null,
+      origin: null,
       runAt: Date.UTC(2026, 0, 1, 0, 5),
       startBy: null
     })

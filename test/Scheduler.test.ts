@@ -438,7 +438,7 @@ describe("a store that fails for a while", () => {
   const failing = (isDown: Ref.Ref<boolean>) =>
     Layer.effect(
       JobStore.JobStore,
-      Effect.map(JobStore.makeMemory, (store) => ({
+      Effect.map(JobStore.makeMemory(), (store) => ({
         ...store,
         claim: (options: Parameters<typeof store.claim>[0]) =>
           Effect.if(Ref.get(isDown), {
@@ -474,7 +474,7 @@ describe("a store that starts runs and then fails to say so", () => {
   const failingAfterCommit = Layer.effect(
     JobStore.JobStore,
     Effect.gen(function* () {
-      const store = yield* JobStore.makeMemory
+      const store = yield* JobStore.makeMemory()
       const hasFailed = yield* Ref.make(false)
       const fail = new StoreError({ operation: "start", cause: "connection lost" })
       return {

@@ -1,8 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Exit, FastCheck, Fiber, Option, Schema, Scope, Stream } from "effect"
+import * as Job from "../src/Job.ts"
+import type { ClaimedJob } from "../src/Ledger.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
 import * as SchedulerEvent from "../src/SchedulerEvent.ts"
+import * as Trigger from "../src/Trigger.ts"
 
 type Event = SchedulerEvent.SchedulerEvent
 
@@ -297,8 +300,150 @@ describe("the end", () => {
   )
 })
 
+const job = Job.make({ id: "job", task: "Task", now: at })
+
+const kept = { ...job, policy: Policy.override(Policy.defaults, { retention: { finishedJobs: "keep" } }) }
+
+/** The run of this minute of 1970. */
+const runOf = (minute: number): Run.Run => Run.make(job, DateTime.unsafeMake(minute * 60_000))
+
+/** What an event tells, without the instant, which is the same for all. */
+const gist = (event: Event) => {
+  assert.deepInclude(event, { at })
+  const { at: _, ...rest } = event as Event & { readonly at: DateTime.Utc }
+  return "run" in rest ? [rest._tag, rest.run.key.slice(11, 16)] : rest
+}
+
+describe("SchedulerEvent.ofClaimed", () => {
+  const none: ClaimedJob = {
+    runs: [],
+    missed: [],
+    skipped: [],
+    cancels: 0,
+    dropped: Option.none(),
+    next: job,
+    cancelled: [],
+    isFinished: false
+  }
+  const dropped = { count: 2, isExact: true, first: at, last: at }
+
+  it("tells nothing of a job of which nothing became", () => {
+    assert.deepStrictEqual(SchedulerEvent.ofClaimed(none, at), [])
+  })
+
+  it("tells all that became of a job: what was missed and what gave way, what runs and what does not, and the end", () => {
+    const claimed: ClaimedJob = {
+      ...none,
+      dropped: Option.some(dropped),
+      missed: [1, 2].map(runOf),
+      cancelled: [3, 4].map(runOf),
+      runs: [5, 6].map(runOf),
+      skipped: [7, 8].map(runOf),
+      isFinished: true
+    }
+    assert.deepStrictEqual(SchedulerEvent.ofClaimed(claimed, at).map(gist), [
+      { _tag: "JobMissed", jobId: "job", dropped },
+      ["RunMissed", "00:01"],
+      ["RunMissed", "00:02"],
+      ["RunCancelled", "00:03"],
+      ["RunCancelled", "00:04"],
+      ["RunSubmitted", "00:05"],
+      ["RunSubmitted", "00:06"],
+      ["RunSkipped", "00:07"],
+      ["RunSkipped", "00:08"],
+      { _tag: "JobRemoved", jobId: "job", finished: true }
+    ])
+  })
+
+  it("tells of a job that is kept that it is finished", () => {
+    assert.deepStrictEqual(SchedulerEvent.ofClaimed({ ...none, next: kept, isFinished: true }, at).map(gist), [
+      { _tag: "JobFinished", jobId: "job" }
+    ])
+  })
+
+  it.prop(
+    "tells one event of each run, whatever the policy made of it",
+    [
+      FastCheck.record({
+        coalesce: FastCheck.constantFrom("latest" as const, "earliest" as const, "all" as const),
+        misfireGraceTime: FastCheck.nat(600_000),
+        catchUpLimit: FastCheck.integer({ min: 1, max: 9 }),
+        overlap: FastCheck.constantFrom("skip" as const, "queue" as const, "cancelPrevious" as const)
+      }),
+      FastCheck.nat(2)
+    ],
+    ([options, active]) => {
+      const policy = Policy.override(Policy.defaults, options)
+      const minutely = Job.make({ id: "job", task: "Task", now: at, policy, trigger: Trigger.interval({ minutes: 1 }) })
+      const advance = Job.advance(minutely, DateTime.unsafeMake(620_000), active)
+      const events = SchedulerEvent.ofClaimed({ ...advance, cancelled: [], isFinished: false }, at)
+      const runs = [...advance.missed, ...advance.runs, ...advance.skipped]
+      assert.deepStrictEqual(
+        events.flatMap((event) => ("run" in event ? [event.run] : [])),
+        runs
+      )
+      assert.strictEqual(events.length, runs.length + (Option.isSome(advance.dropped) ? 1 : 0))
+    }
+  )
+})
+
+describe("SchedulerEvent.ofStep", () => {
+  const instants = { startedAt: at, finishedAt: at }
+  const failure: Run.Failure = { kind: "Error", message: "it broke" }
+  const failed: Run.Outcome = { _tag: "Failed", failure }
+  const rows: ReadonlyArray<
+    readonly [state: Run.RunState, outcome: Run.Outcome | undefined, tag: Event["_tag"] | undefined]
+  > = [
+    [{ _tag: "Running", node: "node-1", startedAt: at }, undefined, "RunStarted"],
+    [{ _tag: "Missed", finishedAt: at }, undefined, "RunMissed"],
+    [{ _tag: "Succeeded", ...instants }, { _tag: "Succeeded" }, "RunSucceeded"],
+    [{ _tag: "Failed", ...instants, failure }, failed, "RunFailed"],
+    [{ _tag: "Skipped", finishedAt: at, reason: "maxInstances" }, undefined, "RunSkipped"],
+    [{ _tag: "Cancelled", finishedAt: at, reason: "requested" }, undefined, "RunCancelled"],
+    [{ _tag: "Cancelled", ...instants, reason: "overlap" }, { _tag: "Cancelled" }, "RunCancelled"],
+    [{ _tag: "Cancelled", ...instants, reason: "requested" }, failed, "RunCancelled"],
+    [{ _tag: "Abandoned", ...instants }, { _tag: "Crashed" }, "RunAbandoned"],
+    [{ _tag: "Pending" }, failed, "RunRetrying"],
+    [{ _tag: "Pending" }, { _tag: "Interrupted" }, "RunReleased"],
+    [{ _tag: "Pending" }, { _tag: "Crashed" }, "RunReleased"],
+    [{ _tag: "Waiting" }, undefined, undefined],
+    [{ _tag: "Queued" }, undefined, undefined]
+  ]
+  for (const [state, outcome, tag] of rows) {
+    const after = outcome === undefined ? "without an attempt" : `after ${outcome._tag}`
+    it(`tells of a run that is ${state._tag} ${after}: ${tag ?? "nothing"}`, () => {
+      const run = { ...runOf(1), state }
+      const retried = tag === "RunRetrying" ? { failure } : {}
+      const expected = tag === undefined ? [] : [{ _tag: tag, at, jobId: "job", run, ...retried }]
+      const step = { run, job: Option.some(job), isFinished: false }
+      assert.deepStrictEqual(SchedulerEvent.ofStep(step, outcome, at), expected as ReadonlyArray<Event>)
+      const end = { _tag: "JobRemoved", at, jobId: "job", finished: true } as const
+      assert.deepStrictEqual(SchedulerEvent.ofStep({ ...step, isFinished: true }, outcome, at), [
+        ...(expected as ReadonlyArray<Event>),
+        end
+      ])
+    })
+  }
+
+  it("has a row above for each state of a run", () => {
+    assert.strictEqual(new Set(rows.map(([{ _tag }]) => _tag)).size, Run.RunState.members.length)
+  })
+
+  it("tells of the end of a job that is kept after that of its last run", () => {
+    const run = Run.miss(runOf(1), at)
+    const events = SchedulerEvent.ofStep({ run, job: Option.some(kept), isFinished: true }, undefined, at)
+    assert.deepStrictEqual(events.map(gist), [["RunMissed", "00:01"], { _tag: "JobFinished", jobId: "job" }])
+  })
+
+  it("tells no end of a job that is gone", () => {
+    const run = Run.miss(runOf(1), at)
+    const step = { run, job: Option.none(), isFinished: false }
+    assert.deepStrictEqual(SchedulerEvent.ofStep(step, undefined, at).map(gist), [["RunMissed", "00:01"]])
+  })
+})
+
 describe("SchedulerEvent.SchedulerEvent", () => {
-  const run = Run.make({ jobId: "job", incarnation: 1, task: "Task", policy: Policy.defaults, scheduledAt: at })
+  const run = runOf(0)
   const ofJob = { at, jobId: "job" }
   const ofRun = { ...ofJob, run }
   const failure: Run.Failure = { kind: "Error", message: "it broke", error: { code: 7 } }
@@ -313,6 +458,8 @@ describe("SchedulerEvent.SchedulerEvent", () => {
     JobPaused: ofJob,
     JobResumed: ofJob,
     JobRemoved: { ...ofJob, finished: true },
+    JobFinished: ofJob,
+    AllJobsRemoved: { at, count: 12 },
     JobParked: { ...ofJob, reason: "no such task" },
     JobMissed: { ...ofJob, dropped: { count: 3, isExact: true, first: at, last: at } },
     RunSubmitted: ofRun,
@@ -325,6 +472,8 @@ describe("SchedulerEvent.SchedulerEvent", () => {
     RunCancelled: ofRun,
     RunAbandoned: ofRun,
     RunReleased: ofRun,
+    HistoryPruned: { at, count: 12 },
+    ClockJumped: { at, millis: -3_600_000 },
     StoreUnavailable: { at, message: "no connection" },
     StoreRecovered: { at },
     LeaseLost: { at, node: "node-1" },

@@ -27,15 +27,20 @@ const context: RunContext["Type"] = {
   attempt: 1
 }
 
-const inAttempt = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  effect.pipe(Effect.scoped, Effect.provideService(RunContext, context))
+/** An attempt as an executor carries it out: in the context of the handler, with a Scope and a RunContext of its own. */
+const inAttempt = (handler: Task.Handler, payload: unknown) =>
+  Effect.suspend(() => handler.run(payload)).pipe(
+    Effect.scoped,
+    Effect.provideService(RunContext, context),
+    Effect.provide(handler.context)
+  )
 
 /** One attempt of the only handler of a layer. */
 const attempt = <Name extends string, E>(layer: Layer.Layer<Task.Handler<Name>, E>, payload: unknown = null) =>
   Effect.scoped(
     Effect.flatMap(Layer.build(layer), (services) => {
       const [handler] = Task.handlers(services).values()
-      return inAttempt(handler!.run(payload))
+      return inAttempt(handler!, payload)
     })
   )
 
@@ -54,8 +59,38 @@ describe("Task.make", () => {
   it("keeps its name, its Schemas and the policy options, and nothing else", () => {
     const options = { payload: Schema.String, success: Schema.Number, error: Schema.Boolean }
     const task = Task.make("Name", { ...options, maxInstances: 2, timeout: "1 minute" })
-    const { [Task.TypeId]: _, ...fields } = task
+    const { [Task.TypeId]: _, isRetryable, ...fields } = task
     assert.deepStrictEqual(fields, { name: "Name", ...options, defaults: { maxInstances: 2, timeout: "1 minute" } })
+    assert.isTrue(isRetryable(false))
+  })
+
+  it("keeps the while of its retry apart from what stores keep", () => {
+    const error = Schema.Struct({ code: Schema.Number })
+    const task = Task.make("Name", { error, retry: { times: 3, while: ({ code }) => code >= 500 } })
+    assert.deepStrictEqual(task.defaults, { retry: { times: 3 } })
+    assert.deepStrictEqual([task.isRetryable({ code: 404 }), task.isRetryable({ code: 503 })], [false, true])
+  })
+
+  it("retries whatever error there is where it is not told", () => {
+    const tasks = [
+      Task.make("A", { retry: { times: 1 } }),
+      Task.make("B"),
+      Task.make("C", { retry: { while: undefined } })
+    ]
+    assert.deepStrictEqual(
+      tasks.map((task) => [task.defaults, task.isRetryable(new Error("x"))]),
+      [
+        [{ retry: { times: 1 } }, true],
+        [{}, true],
+        [{ retry: {} }, true]
+      ]
+    )
+  })
+
+  it("checks the while of its retry by the type of its error", () => {
+    const error = Schema.Struct({ code: Schema.Number })
+    // @ts-expect-error: the error has no status
+    assert.isObject(Task.make("Name", { error, retry: { while: ({ status }) => status >= 500 } }))
   })
 
   it("takes no payload, and any value and error, where it is not told", () => {
@@ -246,8 +281,8 @@ describe("Task.toLayer", () => {
         })
       )
       const services = yield* Layer.build(CountLive)
-      const { run } = Task.handlers(services).get("Count")!
-      const counts = yield* Effect.forEach([1, 2, 3], () => inAttempt(run(null)))
+      const handler = Task.handlers(services).get("Count")!
+      const counts = yield* Effect.forEach([1, 2, 3], () => inAttempt(handler, null))
       assert.deepStrictEqual([counts, yield* built], [[1, 2, 3], 1])
     }).pipe(Effect.scoped)
   )
@@ -301,7 +336,7 @@ describe("Task.toLayer", () => {
         })
       )
       const services = yield* Layer.build(LookLive)
-      const value = yield* inAttempt(Task.handlers(services).get("Look")!.run(null))
+      const value = yield* inAttempt(Task.handlers(services).get("Look")!, null)
       assert.deepStrictEqual([value, yield* closed], ["job/1/key 1 false", true])
     }).pipe(Effect.scoped)
   )
@@ -313,7 +348,7 @@ describe("Task.toLayer", () => {
       const services = yield* Layer.build(LookLive).pipe(
         Effect.provideService(RunContext, { ...context, runId: "outer" })
       )
-      assert.strictEqual(yield* inAttempt(Task.handlers(services).get("Look")!.run(null)), "job/1/key")
+      assert.strictEqual(yield* inAttempt(Task.handlers(services).get("Look")!, null), "job/1/key")
     }).pipe(Effect.scoped)
   )
 
@@ -321,7 +356,7 @@ describe("Task.toLayer", () => {
     Effect.gen(function* () {
       const rude = { greet: (name: string) => `Hey ${name}` }
       const services = yield* Layer.build(Layer.provide(GreetLive, polite))
-      const run = inAttempt(Task.handlers(services).get("Greet")!.run({ name: "Ada" }))
+      const run = inAttempt(Task.handlers(services).get("Greet")!, { name: "Ada" })
       assert.strictEqual(yield* Effect.provideService(run, Greeter, rude), "Good evening, Ada")
     }).pipe(Effect.scoped)
   )
@@ -415,6 +450,61 @@ describe("an attempt", () => {
     })
   )
 
+  const picky = (error: OutOfStock) => error.left > 0
+  const Picky = Task.make("Ship", { error: OutOfStock, retry: { times: 3, while: picky } })
+
+  it.effect("whose typed error its task does not retry says that it is final, in so many words and in its error", () =>
+    Effect.gen(function* () {
+      const failures = yield* Effect.forEach([0, 3], (left) =>
+        Effect.flip(attempt(Task.toLayer(Picky, () => new OutOfStock({ left }))))
+      )
+      assert.deepInclude(failures[0], {
+        isFinal: true,
+        message: "only 0 left",
+        error: { _tag: "OutOfStock", left: "0" }
+      })
+      assert.notProperty(failures[1], "isFinal")
+    })
+  )
+
+  it.effect("whose untyped error its task does not retry says that it is final", () =>
+    Effect.gen(function* () {
+      const task = Task.make("Any", { retry: { while: (error) => error !== "hopeless" } })
+      const fail = (error: string) => Effect.flip(attempt(Task.toLayer(task, () => Effect.fail(error))))
+      assert.deepInclude(yield* fail("hopeless"), { message: "hopeless", isFinal: true })
+      assert.notProperty(yield* fail("unlucky"), "isFinal")
+    })
+  )
+
+  it.effect("whose error cannot be encoded says that it is final all the same", () =>
+    Effect.gen(function* () {
+      const error = Schema.String.pipe(Schema.maxLength(3))
+      const task = Task.make("Short", { error, retry: { while: () => false } })
+      const failure = yield* Effect.flip(attempt(Task.toLayer(task, () => Effect.fail("too long"))))
+      assert.deepInclude(failure, { message: "too long", isFinal: true })
+    })
+  )
+
+  it.effect("whose while throws is a defect", () =>
+    Effect.gen(function* () {
+      const throwing = () => {
+        throw new Error("no such thing")
+      }
+      const task = Task.make("Any", { retry: { while: throwing } })
+      const exit = yield* Effect.exit(attempt(Task.toLayer(task, () => Effect.fail("x"))))
+      assert.include(String(defectOf(exit)), "no such thing")
+    })
+  )
+
+  it.effect("that dies is not asked whether it is worth another one", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const task = Task.make("Any", { retry: { while: () => ++calls < 0 } })
+      yield* Effect.exit(attempt(Task.toLayer(task, () => Effect.die("x"))))
+      assert.strictEqual(calls, 0)
+    })
+  )
+
   it.effect("that fails with an error its Schema cannot encode tells it as text alone", () =>
     Effect.gen(function* () {
       const Short = Task.make("Short", { error: Schema.String.pipe(Schema.maxLength(3)) })
@@ -473,10 +563,8 @@ describe("an attempt", () => {
         encode: (text) => text
       })
       const layer = Task.toLayer(Task.make("Throwing", { payload: Throwing }), () => Effect.void)
-      const { run } = Task.handlers(yield* Layer.build(layer)).get("Throwing")!
-      // What throws here throws in the scheduler's own fiber.
-      const effect = run("x")
-      assert.include(String(defectOf(yield* Effect.exit(inAttempt(effect)))), "no such thing")
+      const handler = Task.handlers(yield* Layer.build(layer)).get("Throwing")!
+      assert.include(String(defectOf(yield* Effect.exit(inAttempt(handler, "x")))), "no such thing")
     }).pipe(Effect.scoped)
   )
 
@@ -517,9 +605,9 @@ describe("Task.handlers", () => {
         Layer.mergeAll(layerOf("A"), polite, layerOf("B"), layerOf("with/slash"))
       const handlers = Task.handlers(yield* Layer.build(live))
       assert.sameMembers([...handlers.keys()], ["A", "B", "with/slash"])
-      for (const [name, { run, task }] of handlers) {
-        assert.strictEqual(task.name, name)
-        assert.strictEqual(yield* inAttempt(run(null)), `I am ${name}`)
+      for (const [name, handler] of handlers) {
+        assert.strictEqual(handler.task.name, name)
+        assert.strictEqual(yield* inAttempt(handler, null), `I am ${name}`)
       }
     }).pipe(Effect.scoped)
   )
@@ -528,7 +616,7 @@ describe("Task.handlers", () => {
     Effect.gen(function* () {
       const of = (text: string) => Task.toLayer(Task.make("A", { success: Schema.String }), () => Effect.succeed(text))
       const handlers = Task.handlers(yield* Layer.build(Layer.merge(of("first"), of("second"))))
-      assert.strictEqual(yield* inAttempt(handlers.get("A")!.run(null)), "second")
+      assert.strictEqual(yield* inAttempt(handlers.get("A")!, null), "second")
       assert.strictEqual(handlers.size, 1)
     }).pipe(Effect.scoped)
   )

@@ -2118,6 +2118,11 @@ describe("describe", () => {
       Trigger.interval({ hours: 6, start: "2026-01-01", end: "2026-02-01" }),
       "every 6h, from 2026-01-01T00:00:00.000Z, to 2026-02-01T00:00:00.000Z"
     ],
+    [Trigger.spaced("90 seconds"), "1m 30s after the end of the run before"],
+    [
+      Trigger.spaced("1 hour", { start: "2026-01-01", end: "2026-02-01" }),
+      "1h after the end of the run before, from 2026-01-01T00:00:00.000Z, to 2026-02-01T00:00:00.000Z"
+    ],
     [nine, "at 09:00, Europe/Berlin"],
     [Trigger.cron({ hour: 9, minute: 5, second: 7 }), "at 09:05:07, UTC"],
     [Trigger.cron({ dayOfWeek: "mon-fri", hour: 9 }), "at 09:00 on weekday mon-fri, UTC"],

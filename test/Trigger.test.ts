@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Either, Equal, FastCheck, Hash, Inspectable, Option, Schema } from "effect"
+import { DateTime, Duration, Either, Equal, FastCheck, Hash, Inspectable, Option, Schema } from "effect"
 import { inspect } from "node:util"
 import { InvalidTrigger } from "../src/SchedulerError.ts"
 import * as Trigger from "../src/Trigger.ts"
@@ -142,8 +142,13 @@ const Intervals = FastCheck.tuple(
   AnyBounds
 ).map(([units, bounds]) => Trigger.interval({ ...units, ...bounds }))
 
+const Spaced = FastCheck.tuple(FastCheck.integer({ min: 1, max: 3_000_000_000 }), AnyBounds).map(([delay, bounds]) =>
+  Trigger.spaced(delay, bounds)
+)
+
 const Triggers = FastCheck.oneof(
   { weight: 1, arbitrary: Instants.map((instant) => Trigger.at(instant)) },
+  { weight: 1, arbitrary: Spaced },
   { weight: 1, arbitrary: FastCheck.constant(Trigger.now) },
   { weight: 3, arbitrary: Intervals },
   { weight: 6, arbitrary: Crons },
@@ -174,6 +179,8 @@ const millis = Option.map(DateTime.toEpochMillis)
 
 const nextMillis = (trigger: Trigger.Trigger, after: number) => millis(Trigger.next(trigger, after))
 const previousMillis = (trigger: Trigger.Trigger, atOrBefore: number) => millis(Trigger.previous(trigger, atOrBefore))
+
+const isElapsed = (trigger: Trigger.Trigger) => trigger._tag === "Interval" || trigger._tag === "Spaced"
 
 /** No trigger has an instant after this one. */
 const END = Date.UTC(10_000, 0, 3)
@@ -232,7 +239,7 @@ describe("the laws of triggers", () => {
   it("nothing lies between the previous instant and its argument", () => {
     holdsAlways(({ moment, trigger }) => {
       const start = Option.getOrElse(previousMillis(trigger, moment), () => Date.UTC(1960, 0, 1))
-      if (trigger._tag === "Interval" && trigger.json.start === undefined && start < 0) return
+      if (isElapsed(trigger) && trigger.json.start === undefined && start < 0) return
       assert.isAbove(
         Option.getOrElse(nextMillis(trigger, start), () => Infinity),
         moment
@@ -256,7 +263,7 @@ describe("the laws of triggers", () => {
 
   it("an anchored trigger is decoded to an equal one, unless it ends before it starts", () => {
     holdsAlways(({ moment, trigger }) => {
-      if (trigger._tag === "Interval" && Date.parse(trigger.json.end ?? "9999-01-01") < moment) return
+      if (isElapsed(trigger) && Date.parse(trigger.json.end ?? "9999-01-01") < moment) return
       assertReadBack(Trigger.anchor(trigger, DateTime.unsafeMake(moment)))
     })
   })
@@ -303,6 +310,15 @@ describe("triggers as values", () => {
       { _tag: "Interval", everyMillis: 694_861_001, end: "2030-01-01T00:00:00.000Z" }
     ],
     [
+      Trigger.spaced("90 seconds", { start: "2026-01-01", end: "2030-01-01" }),
+      {
+        _tag: "Spaced",
+        everyMillis: 90_000,
+        start: "2026-01-01T00:00:00.000Z",
+        end: "2030-01-01T00:00:00.000Z"
+      }
+    ],
+    [
       Trigger.cron({ minute: 5, day: "2nd FRI", start: "2026-01-01", timezone: "Europe/Berlin" }),
       {
         _tag: "Cron",
@@ -340,6 +356,8 @@ describe("triggers as values", () => {
     ["fold", Trigger.cron({ hour: 2 }), Trigger.cron({ hour: 2, fold: "both" })],
     ["start", Trigger.interval({ hours: 1 }), Trigger.interval({ hours: 1, start: 0 })],
     ["end", Trigger.interval({ hours: 1, end: 1 }), Trigger.interval({ hours: 1, end: 2 })],
+    ["delay", Trigger.spaced("1 hour"), Trigger.spaced("2 hours")],
+    ["counting", Trigger.spaced("1 hour"), Trigger.interval({ hours: 1 })],
     ["instant", Trigger.at(0), Trigger.at(1)]
   ])("another %s makes another trigger", (_, one, other) => {
     assert.isFalse(Equal.equals(one, other))
@@ -546,6 +564,17 @@ describe("anchor and first", () => {
     assert.strictEqual(isoOf(Trigger.first(Trigger.now, moment)), "2026-06-01T12:34:56.789Z")
   })
 
+  it("a spaced trigger without start counts from the moment, and runs first one delay later", () => {
+    const spaced = Trigger.spaced("1 hour", { end: "2026-06-02" })
+    assert.deepStrictEqual(Trigger.anchor(spaced, moment).json, {
+      _tag: "Spaced",
+      everyMillis: 3_600_000,
+      start: "2026-06-01T12:34:56.789Z",
+      end: "2026-06-02T00:00:00.000Z"
+    })
+    assert.strictEqual(isoOf(Trigger.first(spaced, moment)), "2026-06-01T13:34:56.789Z")
+  })
+
   it("an interval without start takes its phase from the moment, and runs first one period later", () => {
     const hourly = Trigger.interval({ hours: 1, end: "2026-06-02" })
     assert.deepStrictEqual(Trigger.anchor(hourly, moment).json, {
@@ -661,10 +690,99 @@ describe("Trigger.interval", () => {
   })
 })
 
+describe("Trigger.spaced", () => {
+  it.each<readonly [Duration.DurationInput, number]>([
+    ["1 day", 86_400_000],
+    ["90 seconds", 90_000],
+    [250, 250],
+    [Duration.minutes(1.5), 90_000],
+    [[1, 500_000_000], 1500]
+  ])("%j is a delay of %d ms", (delay, everyMillis) => {
+    assert.deepStrictEqual(Trigger.spaced(delay).json, { _tag: "Spaced", everyMillis })
+  })
+
+  it.each<readonly [unknown, string]>([
+    [0, "0 ms"],
+    [-5, "0 ms"],
+    ["0 millis", "0 ms"],
+    [0.5, "0.5 ms"],
+    [Number.POSITIVE_INFINITY, "Infinity ms"],
+    [Duration.infinity, "Infinity ms"],
+    ["soon", "NaN ms"],
+    [undefined, "NaN ms"]
+  ])("refuses %j", (delay, text) => {
+    const error = refusal(() => Trigger.spaced(delay as Duration.DurationInput))
+    assert.deepStrictEqual([error.field, error.text, error.position], ["spaced", text, 0])
+    assert.include(error.expected, "positive whole number of milliseconds")
+  })
+
+  it("is an interval where no run has ended", () => {
+    holdsAlways(({ moment, trigger }) => {
+      if (trigger._tag !== "Spaced") return
+      const { everyMillis, ...bounds } = trigger.json
+      const interval = Trigger.interval({ millis: everyMillis, ...bounds })
+      assert.strictEqual(next(trigger, moment), next(interval, moment))
+      assert.strictEqual(previous(trigger, moment), previous(interval, moment))
+      const at = DateTime.unsafeMake(moment)
+      assert.strictEqual(isoOf(Trigger.first(trigger, at)), isoOf(Trigger.first(interval, at)))
+    }, 1000)
+  })
+
+  it("is the only one that is spaced, by itself", () => {
+    const spaced = Trigger.spaced("1 hour")
+    assert.isTrue(Trigger.isSpaced(spaced))
+    const others = [Trigger.interval({ hours: 1 }), Trigger.now, Trigger.anyOf(spaced), Trigger.except(spaced, spaced)]
+    for (const other of others) {
+      assert.isFalse(Trigger.isSpaced(other))
+      assert.strictEqual(Trigger.following(other, 0), Infinity)
+    }
+  })
+
+  const at = (clock: string) => Date.parse(`2026-01-01T${clock}Z`)
+
+  it.each<readonly [string, Trigger.BoundsOptions, string, string | undefined]>([
+    ["so long after the end of the one before", {}, "00:20:30", "00:30:30"],
+    ["no sooner than its start", { start: at("01:00:00") }, "00:20:30", "01:00:00"],
+    ["after its start out of step with it", { start: at("00:00:00") }, "00:20:30", "00:30:30"],
+    ["no later than its end", { end: at("00:30:30") }, "00:20:30", "00:30:30"],
+    ["not at all once its end is past", { end: at("00:30:29") }, "00:20:30", undefined],
+    ["not at all if it starts after its end", { start: at("01:00:00"), end: at("01:00:00") }, "00:50:01", undefined]
+  ])("a run follows %s", (_, bounds, end, expected) => {
+    const following = Trigger.following(Trigger.spaced("10 minutes", bounds), at(end))
+    assert.strictEqual(following, expected === undefined ? Infinity : at(expected))
+  })
+
+  it("a run never follows before the end and the delay, nor outside of the bounds", () => {
+    holdsAlways(({ moment, trigger }) => {
+      if (trigger._tag !== "Spaced") return
+      const { end, everyMillis, start } = trigger.json
+      const following = Trigger.following(trigger, moment)
+      assert.isAtLeast(following, moment + everyMillis)
+      if (start !== undefined) assert.isAtLeast(following, Date.parse(start))
+      if (end !== undefined && following !== Infinity) assert.isAtMost(following, Date.parse(end))
+    }, 1000)
+  })
+
+  it("is asked from a moment as what is anchored there, but that the moment of an interval is none of its times", () => {
+    holdsAlways(({ moment, trigger }) => {
+      const { next, previous } = Trigger.occurrencesFrom(trigger, moment)
+      const anchored = Trigger.anchor(trigger, DateTime.unsafeMake(moment)).occurrences
+      if (isElapsed(trigger) && Date.parse(trigger.json.end ?? "9999-01-01") < moment) return
+      const isUnanchored = isElapsed(trigger) && trigger.json.start === undefined
+      const second = anchored.next(moment)
+      for (const at of [moment - 1, moment, moment + 1, moment + 3_600_000]) {
+        assert.strictEqual(next(at), isUnanchored && at < moment ? second : anchored.next(at))
+        assert.strictEqual(previous(at), isUnanchored && at < second ? -Infinity : anchored.previous(at))
+      }
+    })
+  })
+})
+
 describe("start and end", () => {
   const [start, end] = ["2026-01-02T00:00:00.000Z", "2026-01-04T00:00:00.000Z"]
   const daily: ReadonlyArray<readonly [string, (bounds: Trigger.BoundsOptions) => Trigger.Trigger]> = [
     ["interval", (bounds) => Trigger.interval({ days: 1, ...bounds })],
+    ["spaced", (bounds) => Trigger.spaced("1 day", bounds)],
     ["cron", (bounds) => Trigger.cron({ hour: 0, ...bounds })],
     ["crontab", (bounds) => Trigger.crontab("@daily", bounds)],
     ["cron in a zone", (bounds) => Trigger.cron({ hour: 5, minute: 30, timezone: "+05:30", ...bounds })]

@@ -1,0 +1,365 @@
+/**
+ * Runs in the tables of the SQL job store: how they are found, written and given up, and how those of one job wait for
+ * each other, which `Ledger` does in memory.
+ *
+ * @since 0.1.0
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Fragment } from "@effect/sql/Statement"
+import * as Arr from "effect/Array"
+import type * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Job from "./Job.ts"
+import { orphanPolicy, type RunFilter } from "./Ledger.ts"
+import * as Policy from "./Policy.ts"
+import * as Run from "./Run.ts"
+import type { StoreError } from "./SchedulerError.ts"
+import { type Database, inPages, isOneOf, PAGE } from "./SqlDatabase.ts"
+import * as SqlRows from "./SqlRows.ts"
+
+type Failure = StoreError | SqlError
+
+/**
+ * @since 0.1.0
+ * @category statements
+ */
+export const find = ({ names, sql }: Database, runId: string): Effect.Effect<Option.Option<Run.Run>, Failure> =>
+  Effect.flatMap(sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE id = ${runId}`, (rows) =>
+    Effect.transposeMapOption(Arr.head(rows), SqlRows.readRun)
+  )
+
+/**
+ * @since 0.1.0
+ * @category statements
+ */
+export const read = (rows: ReadonlyArray<SqlRows.RunRow>) => Effect.forEach(rows, SqlRows.readRun)
+
+/**
+ * @since 0.1.0
+ * @category statements
+ */
+export const write = <R extends Run.Run>(
+  { names, sql }: Database,
+  run: R,
+  { policy }: { readonly policy: Policy.Policy } = ORPHAN
+): Effect.Effect<R, SqlError> => {
+  const { id, ...columns } = SqlRows.toRunColumns(run, policy.retention)
+  return Effect.as(sql`UPDATE ${sql(names.runs)} SET ${sql.update({ ...columns })} WHERE id = ${id}`, run)
+}
+
+/**
+ * A run whose job is gone, or in another life.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const ORPHAN = { policy: orphanPolicy }
+
+/**
+ * The job that a run belongs to, if it still leads the same life.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const ownJob = (jobs: ReadonlyMap<string, Job.Job>, { incarnation, jobId }: Run.Run): Job.Job | undefined => {
+  const job = jobs.get(jobId)
+  return job?.incarnation === incarnation ? job : undefined
+}
+
+/**
+ * Stores new runs and gives their ids; a run whose key is taken has been made before, and stays as it is.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const insert = (
+  db: Database,
+  rows: ReadonlyArray<SqlRows.RunRow>
+): Effect.Effect<ReadonlySet<string>, SqlError> =>
+  Effect.map(
+    inPages(rows, (page) => insertPage(db, page)),
+    (ids) => new Set(ids)
+  )
+
+const insertPage = ({ names, sql }: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
+  Effect.gen(function* () {
+    const ids = rows.map(({ id }) => id)
+    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE ${sql.in("id", ids)}`
+    const taken = new Set(known.map(({ id }) => id))
+    const values = sql.insert(rows.map((row) => ({ ...row })))
+    yield* sql.onDialectOrElse({
+      mysql: () => sql`INSERT IGNORE INTO ${sql(names.runs)} ${values}`,
+      orElse: () => sql`INSERT INTO ${sql(names.runs)} ${values} ON CONFLICT DO NOTHING`
+    })
+    return ids.filter((id) => !taken.has(id))
+  })
+
+/**
+ * The rows of new runs of one job.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const toRows = (runs: ReadonlyArray<Run.Run>, { policy }: Job.Job, madeAt: number) =>
+  runs.map((run): SqlRows.RunRow => ({ ...SqlRows.toRunColumns(run, policy.retention), made_at: madeAt }))
+
+/**
+ * @since 0.1.0
+ * @category statements
+ */
+export const list = ({ names, sql }: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  const { after, from, jobId, limit = 100, order, states, task, to } = filter
+  const [direction, beyond] = order === "oldest" ? [sql`ASC`, sql`>`] : [sql`DESC`, sql`<`]
+  const where = [
+    ...(jobId === undefined ? [] : [sql`job_id = ${jobId}`]),
+    ...(task === undefined ? [] : [sql`task = ${task}`]),
+    ...(states === undefined ? [] : [isOneOf(sql, "state", states)]),
+    ...(from === undefined ? [] : [sql`scheduled_at >= ${from.epochMillis}`]),
+    ...(to === undefined ? [] : [sql`scheduled_at <= ${to.epochMillis}`]),
+    ...(after === undefined ? [] : [isBeyond(sql, beyond, after)])
+  ]
+  const rows = sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.and(where)}
+    ORDER BY scheduled_at ${direction}, id ${direction} LIMIT ${limit}`
+  return Effect.flatMap(rows, read)
+}
+
+const isBeyond = (
+  sql: SqlClient.SqlClient,
+  beyond: Fragment,
+  { id, scheduledAt: { epochMillis: at } }: NonNullable<RunFilter["after"]>
+): Fragment => sql`(scheduled_at ${beyond} ${at} OR (scheduled_at = ${at} AND id ${beyond} ${id}))`
+
+/**
+ * What a job has in flight, and what waits behind that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Load extends Job.Load {
+  readonly backlogged: number
+  readonly waiting: number
+}
+
+/**
+ * @since 0.1.0
+ * @category constants
+ */
+export const IDLE: Load = { active: 0, backfilling: 0, queued: 0, backlogged: 0, waiting: 0 }
+
+/**
+ * @since 0.1.0
+ * @category queries
+ */
+export const isIdle = (load: Load): boolean => load.active + load.queued + load.backlogged + load.waiting === 0
+
+interface LoadRow {
+  readonly job_id: string
+  readonly incarnation: number | string
+  readonly state: string
+  readonly is_backfill: number | string
+  readonly n: number | string
+}
+
+/**
+ * The loads of some jobs, by id; those that have none are left out.
+ *
+ * @since 0.1.0
+ * @category loads
+ */
+export const loadsOf = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect<Map<string, Load>, SqlError> =>
+  Effect.map(
+    inPages(jobs, (page) => loadRows(db, page)),
+    (rows) => {
+      const lives = new Map(jobs.map(({ id, incarnation }) => [id, incarnation]))
+      const loads = new Map<string, Load>()
+      for (const row of rows) {
+        if (lives.get(row.job_id) !== Number(row.incarnation)) continue
+        loads.set(row.job_id, addTo(loads.get(row.job_id) ?? IDLE, row))
+      }
+      return loads
+    }
+  )
+
+const loadRows = ({ names, sql }: Database, jobs: ReadonlyArray<Job.Job>) => {
+  const ids = jobs.map(({ id }) => id)
+  const isBackfill = sql`CASE WHEN priority = ${Policy.LEAST_PRIORITY} THEN 1 ELSE 0 END`
+  return sql<LoadRow>`SELECT job_id, incarnation, state, is_backfill, COUNT(*) AS n
+    FROM (SELECT job_id, incarnation, state, ${isBackfill} AS is_backfill FROM ${sql(names.runs)}
+      WHERE ${sql.in("job_id", ids)} AND finished_at IS NULL) live
+    GROUP BY job_id, incarnation, state, is_backfill`
+}
+
+const addTo = (load: Load, row: LoadRow): Load => {
+  const n = Number(row.n)
+  const isBackfill = Number(row.is_backfill) === 1
+  switch (row.state) {
+    case "Waiting":
+      return { ...load, waiting: load.waiting + n }
+    case "Queued":
+      return isBackfill ? { ...load, backlogged: load.backlogged + n } : { ...load, queued: load.queued + n }
+    default:
+      return { ...load, active: load.active + n, backfilling: load.backfilling + (isBackfill ? n : 0) }
+  }
+}
+
+/**
+ * The condition that a run is one of this life of a job.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const ofJob = ({ sql }: Database, { id, incarnation }: Job.Job): Fragment =>
+  sql`job_id = ${id} AND incarnation = ${incarnation}`
+
+/** The order in which runs of one job were made: of one instant, one that was asked for after one that was due. */
+const inOrder = (sql: SqlClient.SqlClient): Fragment => sql`made_at, scheduled_at, LENGTH(run_key), run_key`
+
+/**
+ * Lets in what is queued, of jobs that may have room for it; gives the runs that are pending now, by id.
+ *
+ * @since 0.1.0
+ * @category loads
+ */
+export const letIn = (
+  db: Database,
+  jobs: ReadonlyArray<Job.Job>
+): Effect.Effect<ReadonlyMap<string, Run.Run>, Failure> =>
+  Effect.gen(function* () {
+    const loads = yield* loadsOf(db, jobs)
+    const pending = yield* Effect.forEach(jobs, (job) => promote(db, job, loads.get(job.id) ?? IDLE))
+    return new Map(pending.flat().map((run) => [run.id, run]))
+  })
+
+/**
+ * Lets in what is queued, backfills last and one at a time, while there is room.
+ *
+ * @since 0.1.0
+ * @category loads
+ */
+export const promote = (db: Database, job: Job.Job, load: Load): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  const room = Math.max(0, job.policy.maxInstances - load.active)
+  const live = Math.min(room, load.queued)
+  const past = Math.min(room - live, load.backlogged, load.backfilling === 0 ? 1 : 0)
+  if (live + past === 0) return Effect.succeed([])
+  return Effect.gen(function* () {
+    const { names, sql } = db
+    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
+      AND state = 'Queued' ORDER BY CASE WHEN priority = ${Policy.LEAST_PRIORITY} THEN 1 ELSE 0 END, made_at,
+      CASE WHEN priority = ${Policy.LEAST_PRIORITY} THEN 0 ELSE scheduled_at END, LENGTH(run_key), run_key
+      LIMIT ${live + past}`
+    return yield* Effect.forEach(yield* read(rows), (run) => write(db, Run.promote(run), job))
+  })
+}
+
+/**
+ * Cancels the oldest instances of a job to make room for newer ones; gives those that had not started.
+ *
+ * @since 0.1.0
+ * @category loads
+ */
+export const makeRoom = (
+  db: Database,
+  job: Job.Job,
+  count: number,
+  now: DateTime.Utc
+): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  if (count <= 0) return Effect.succeed([])
+  return Effect.gen(function* () {
+    const { names, sql } = db
+    const oldest = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
+      AND finished_at IS NULL AND state <> 'Waiting' AND priority <> ${Policy.LEAST_PRIORITY}
+      ORDER BY CASE WHEN state = 'Queued' THEN 1 ELSE 0 END, ${inOrder(sql)} LIMIT ${count}`
+    const instances = oldest.map(({ instance }) => instance)
+    const followers = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
+      AND state = 'Waiting' AND ${isOneOf(sql, "instance", instances)} ORDER BY ${inOrder(sql)}`
+    const runs = yield* read([...oldest, ...followers])
+    const called = yield* Effect.forEach(runs, (run) => write(db, callOff(run, now, "overlap"), job))
+    return called.filter((run) => !Run.isLive(run))
+  })
+}
+
+/**
+ * Cancels a run, or asks for it if the run is under way.
+ *
+ * @since 0.1.0
+ * @category loads
+ */
+export const callOff = (run: Run.Run, now: DateTime.Utc, reason: Run.CancelReason): Run.Run =>
+  Run.isRunning(run) ? Run.requestCancel(run, reason) : Run.cancel(run, now, reason)
+
+/**
+ * The next run of an instance takes the place of the one that was first.
+ *
+ * @since 0.1.0
+ * @category loads
+ */
+export const inherit = (db: Database, was: Run.Run, job: Job.Job): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  if (was.state._tag === "Waiting") return Effect.succeed([])
+  return Effect.gen(function* () {
+    const { names, sql } = db
+    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
+      AND instance = ${was.instance} AND state = 'Waiting' ORDER BY scheduled_at LIMIT 1`
+    const heirs = (yield* read(rows)).map((run) =>
+      was.state._tag === "Queued" ? Run.hold(run, "Queued") : Run.promote(run)
+    )
+    return yield* Effect.forEach(heirs, (run) => write(db, run, job))
+  })
+}
+
+/**
+ * @since 0.1.0
+ * @category statements
+ */
+export const cancellations = ({ names, sql }: Database, node: string): Effect.Effect<ReadonlyArray<string>, SqlError> =>
+  Effect.map(
+    sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE cancel_node = ${node}`,
+    Arr.map(({ id }) => id)
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// the end of history
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Gives up the oldest ended runs of those jobs that limit their number.
+ *
+ * @since 0.1.0
+ * @category history
+ */
+export const forget = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect<void, SqlError> =>
+  Effect.forEach(
+    jobs.filter(({ policy }) => Number.isFinite(policy.retention.count)),
+    (job) => forgetOldest(db, job),
+    { discard: true }
+  )
+
+const forgetOldest = ({ names, sql }: Database, { id, policy }: Job.Job) =>
+  Effect.gen(function* () {
+    // The rest of a history that is much too long is given up when the next runs end.
+    const rows = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE job_id = ${id}
+      AND finished_at IS NOT NULL ORDER BY finished_at DESC, scheduled_at DESC, LENGTH(run_key) DESC, run_key DESC
+      LIMIT ${10 * PAGE} OFFSET ${policy.retention.count}`
+    yield* inPages(
+      rows.map((row) => row.id),
+      (page) => sql`DELETE FROM ${sql(names.runs)} WHERE ${sql.in("id", page)}`
+    )
+  })
+
+/**
+ * Gives up ended runs, and finished jobs, that have been kept long enough; says how many runs.
+ *
+ * @since 0.1.0
+ * @category history
+ */
+export const prune = ({ names, sql }: Database, { epochMillis: now }: DateTime.Utc): Effect.Effect<number, SqlError> =>
+  Effect.gen(function* () {
+    const [old] = yield* sql<{ n: number | string }>`SELECT COUNT(*) AS n FROM ${sql(names.runs)}
+      WHERE keep_until <= ${now}`
+    yield* sql`DELETE FROM ${sql(names.runs)} WHERE keep_until <= ${now}`
+    // Finished jobs may still be fired.
+    yield* sql`DELETE FROM ${sql(names.jobs)} WHERE keep_until <= ${now}
+      AND id NOT IN (SELECT job_id FROM ${sql(names.runs)} WHERE finished_at IS NULL)`
+    return Number(old?.n ?? 0)
+  })
