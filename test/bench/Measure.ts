@@ -63,15 +63,19 @@ const collectGarbage = (): void => {
   runInNewContext("gc")()
 }
 
+/** Bytes of heap in use once what is not needed is gone. */
+export const heapInUse = (): number => {
+  collectGarbage()
+  return process.memoryUsage().heapUsed
+}
+
 /** Bytes of heap that each of many things keeps. */
 export const heapOf = (make: () => unknown, count: number): number => {
   const kept: Array<unknown> = Array.from({ length: count }, make)
   kept.fill(undefined)
-  collectGarbage()
-  const before = process.memoryUsage().heapUsed
+  const before = heapInUse()
   for (let i = 0; i < count; i++) kept[i] = make()
-  collectGarbage()
-  return (process.memoryUsage().heapUsed - before) / kept.length
+  return (heapInUse() - before) / kept.length
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -84,10 +88,14 @@ const digits = (value: number): string =>
 
 export const duration = (nanos: number): string => {
   if (nanos < 1e3) return `${digits(nanos)} ns`
-  return nanos < 1e6 ? `${digits(nanos / 1e3)} µs` : `${digits(nanos / 1e6)} ms`
+  if (nanos < 1e6) return `${digits(nanos / 1e3)} µs`
+  return nanos < 1e9 ? `${digits(nanos / 1e6)} ms` : `${digits(nanos / 1e9)} s`
 }
 
-export const ratio = (value: number): string => `${value >= 9.95 ? Math.round(value) : value.toFixed(1)}x`
+export const ratio = (value: number): string => {
+  if (value < 0.095) return `${value.toPrecision(1)}x`
+  return `${value >= 9.95 ? Math.round(value) : value.toFixed(1)}x`
+}
 
 /** Rows in columns as wide as their widest text, the first so many of them to the left. */
 export const table = (rows: ReadonlyArray<ReadonlyArray<string>>, left: number): string => {

@@ -2,7 +2,8 @@
 import { argv } from "node:process"
 
 const benchmarks: Record<string, () => Promise<{ readonly run: () => Promise<void> }>> = {
-  triggers: () => import("./triggers.ts")
+  triggers: () => import("./triggers.ts"),
+  engine: () => import("./engine.ts")
 }
 
 const known = Object.keys(benchmarks)
