@@ -4,7 +4,7 @@ const floors = {
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
   loops: ["SchedulerLoop", "AttemptFiber", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
-  records: ["Job", "Run", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns"]
+  records: ["Job", "Run", "StoreAnswer", "JobLoad", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns"]
 }
 
 /** The adapters, each with the only port it knows. */

@@ -12,22 +12,22 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type * as Job from "./Job.ts"
-import {
-  type Change,
-  type Claim,
-  type Counts,
-  type Fired,
-  type JobFilter,
-  Ledger,
-  type OnConflict,
-  type Reconciliation,
-  type Removal,
-  type RunFilter,
-  type Step
-} from "./Ledger.ts"
+import { Ledger } from "./Ledger.ts"
 import { instantOption } from "./Occurrences.ts"
 import type * as Run from "./Run.ts"
 import { JobExists, JobNotFound, RunNotFound, type StoreError } from "./SchedulerError.ts"
+import type {
+  Change,
+  Claim,
+  Counts,
+  Fired,
+  JobFilter,
+  OnConflict,
+  Reconciliation,
+  Removal,
+  RunFilter,
+  Step
+} from "./StoreAnswer.ts"
 
 export type {
   Change,
@@ -41,7 +41,7 @@ export type {
   Removal,
   RunFilter,
   Step
-} from "./Ledger.ts"
+} from "./StoreAnswer.ts"
 
 /**
  * The times by which the schedulers on a store live: how long they sleep at most, how long a node is trusted after its

@@ -1,223 +1,35 @@
 /**
  * Jobs and runs in memory, and every change of them as one synchronous step: what the store in memory and the simulation
- * work on, and the words in which a store answers.
+ * work on.
  *
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import * as MutableList from "effect/MutableList"
 import * as Option from "effect/Option"
 import * as Job from "./Job.ts"
-import { defaults, type Policy } from "./Policy.ts"
+import { JobLoad } from "./JobLoad.ts"
+import type { Policy } from "./Policy.ts"
 import { PriorityQueue } from "./PriorityQueue.ts"
 import * as Run from "./Run.ts"
 import { RunHistory } from "./RunHistory.ts"
-
-// ---------------------------------------------------------------------------------------------------------------------
-// what a store is asked and answers
-// ---------------------------------------------------------------------------------------------------------------------
-
-/**
- * What `add` does with an id that is taken: refuse, put the new job in the place of the old one, or leave the old one.
- *
- * @since 0.1.0
- * @category models
- */
-export type OnConflict = "fail" | "replace" | "keep"
-
-/**
- * What became of a job that was declared.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Change {
-  readonly _tag: "Added" | "Replaced" | "Kept"
-  readonly job: Job.Job
-}
-
-/**
- * What `reconcile` did to each job of a group.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Reconciliation {
-  readonly changes: ReadonlyArray<Change>
-  /** The jobs of the group that were not declared: removed, or only reported if that was asked for. */
-  readonly absent: ReadonlyArray<Removal>
-}
-
-/**
- * A job that is gone, with its runs that had not started.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Removal {
-  readonly job: Job.Job
-  readonly cancelled: ReadonlyArray<Run.Run>
-}
-
-/**
- * A run after a step, and its job; `isFinished` when the step was the last one of the job's last run, which ended the
- * job.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Step<R extends Run.Run = Run.Run> {
-  readonly run: R
-  readonly job: Option.Option<Job.Job>
-  readonly isFinished: boolean
-}
-
-/**
- * What one claim made of a due job; `cancelled` are the runs that gave way to newer ones before they had started.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ClaimedJob extends Job.Advance {
-  readonly cancelled: ReadonlyArray<Run.Run>
-  readonly isFinished: boolean
-}
-
-/**
- * What one claim made of the due jobs.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Claim {
-  readonly advances: ReadonlyArray<ClaimedJob>
-  /** Jobs that could not be read and were parked: id and reason. */
-  readonly parked: ReadonlyArray<{ readonly jobId: string; readonly reason: string }>
-}
-
-/**
- * Jobs by what they are; every field given must hold. `labels` must all be there with these values. `after` and `limit`
- * page through the jobs in the order of their ids; without `limit` there is one page.
- *
- * @since 0.1.0
- * @category models
- */
-export interface JobFilter {
-  readonly group?: string | undefined
-  readonly task?: string | undefined
-  readonly labels?: Readonly<Record<string, string>> | undefined
-  readonly states?: ReadonlyArray<Job.JobState["_tag"]> | undefined
-  /** The last id of the page before. */
-  readonly after?: string | undefined
-  readonly limit?: number | undefined
-}
-
-/**
- * Runs by job, task, state and nominal time (`from` and `to`, both inclusive), newest first unless `order` says otherwise.
- * `limit` defaults to 100; `after` is the last run of the page before.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RunFilter {
-  readonly jobId?: string | undefined
-  readonly task?: string | undefined
-  readonly states?: ReadonlyArray<Run.RunState["_tag"]> | undefined
-  readonly from?: DateTime.Utc | undefined
-  readonly to?: DateTime.Utc | undefined
-  readonly after?: Pick<Run.Run, "id" | "scheduledAt"> | undefined
-  readonly order?: "newest" | "oldest" | undefined
-  readonly limit?: number | undefined
-}
-
-/**
- * How much a store holds: jobs, and runs that wait for their job, for a slot, or are under way.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Counts {
-  readonly jobs: number
-  readonly queued: number
-  readonly pending: number
-  readonly running: number
-}
-
-/**
- * The policy that settles a run whose job was removed meanwhile: nothing of it starts again.
- *
- * @since 0.1.0
- * @category policies
- */
-export const orphanPolicy: Policy = { ...defaults, onCrash: "abandon" }
-
-/**
- * Whether a job is one of those that a filter means, wherever its page begins.
- *
- * @since 0.1.0
- * @category queries
- */
-export const isMatch = (filter: JobFilter, job: Job.Job): boolean =>
-  (filter.group === undefined || Option.contains(job.group, filter.group)) &&
-  (filter.task === undefined || job.task === filter.task) &&
-  (filter.states === undefined || filter.states.includes(job.state._tag)) &&
-  Object.entries(filter.labels ?? {}).every(([name, value]) => job.labels[name] === value)
-
-const isRunMatch = (filter: RunFilter, run: Run.Run): boolean =>
-  (filter.jobId === undefined || run.jobId === filter.jobId) &&
-  (filter.task === undefined || run.task === filter.task) &&
-  (filter.states === undefined || filter.states.includes(run.state._tag)) &&
-  (filter.from === undefined || run.scheduledAt.epochMillis >= filter.from.epochMillis) &&
-  (filter.to === undefined || run.scheduledAt.epochMillis <= filter.to.epochMillis) &&
-  (filter.after === undefined || inOrder(filter)(filter.after, run) < 0)
-
-type Place = Pick<Run.Run, "id" | "scheduledAt">
-
-const inOrder = ({ order }: RunFilter): ((a: Place, b: Place) => number) =>
-  order === "oldest" ? (a, b) => newestFirst(b, a) : newestFirst
-
-const newestFirst = (a: Place, b: Place): number =>
-  b.scheduledAt.epochMillis - a.scheduledAt.epochMillis || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
-
-const byId = (a: Job.Job, b: Job.Job): number => (a.id < b.id ? -1 : 1)
-
-// ---------------------------------------------------------------------------------------------------------------------
-// what a job has in flight
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The live runs of one life of a job, oldest first. */
-class Load implements Job.Load {
-  readonly incarnation: number
-  /** The pending or running one of each instance in flight. */
-  readonly held = new Map<string, string>()
-  /** The instances that are queued, some of which may be so no longer; backfills come last. */
-  readonly queue = MutableList.empty<string>()
-  readonly backlog = MutableList.empty<string>()
-  /** The queued run of each instance. */
-  readonly heads = new Map<string, string>()
-  /** Those that wait for the run before them, by instance. */
-  readonly waiting = new Map<string, MutableList.MutableList<string>>()
-  backfilling = 0
-  queued = 0
-  backlogged = 0
-
-  constructor(incarnation: number) {
-    this.incarnation = incarnation
-  }
-
-  get active(): number {
-    return this.held.size
-  }
-
-  get isEmpty(): boolean {
-    return this.held.size === 0 && this.queued === 0 && this.backlogged === 0
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// the ledger
-// ---------------------------------------------------------------------------------------------------------------------
+import {
+  type Change,
+  type Claim,
+  type ClaimedJob,
+  type Counts,
+  type Fired,
+  inOrder,
+  isMatch,
+  isRunMatch,
+  type JobFilter,
+  type OnConflict,
+  orphanPolicy,
+  type Reconciliation,
+  type Removal,
+  type RunFilter,
+  type Step
+} from "./StoreAnswer.ts"
 
 /**
  * All jobs and runs of one process. It remembers the last `history` ended runs at most.
@@ -234,7 +46,7 @@ export class Ledger {
   /** Pending runs by task: those whose time has not come, and those that may start. */
   readonly #later = new Map<string, PriorityQueue>()
   readonly #ready = new Map<string, PriorityQueue>()
-  readonly #loads = new Map<string, Load>()
+  readonly #loads = new Map<string, JobLoad>()
   /** Runs that their nodes have to interrupt. */
   readonly #cancelling = new Set<string>()
   readonly #history: RunHistory
@@ -421,16 +233,16 @@ export class Ledger {
     return made
   }
 
-  #loadOf(job: { readonly id: string; readonly incarnation: number }): Load {
+  #loadOf(job: { readonly id: string; readonly incarnation: number }): JobLoad {
     const known = this.#loads.get(job.id)
     if (known?.incarnation === job.incarnation) return known
-    const made = new Load(job.incarnation)
+    const made = new JobLoad(job.incarnation)
     this.#loads.set(job.id, made)
     return made
   }
 
   /** The load that a run belongs to: none if its job is gone, or in another life. */
-  #loadOfRun(run: Run.Run): Load | undefined {
+  #loadOfRun(run: Run.Run): JobLoad | undefined {
     const known = this.#loads.get(run.jobId)
     if (known?.incarnation === run.incarnation) return known
     return this.#jobs.get(run.jobId)?.incarnation === run.incarnation
@@ -441,8 +253,7 @@ export class Ledger {
   #liveRuns(jobId: string): ReadonlyArray<Run.Run> {
     const load = this.#loads.get(jobId)
     if (load === undefined) return []
-    const waiting = [...load.waiting.values()].flatMap((line) => [...line])
-    return this.#live([...load.held.values(), ...load.heads.values(), ...waiting])
+    return this.#live([...load.instances, ...load.waiting])
   }
 
   /** Records a run as it now stands, and everything that follows from its state. */
@@ -450,53 +261,29 @@ export class Ledger {
     const known = this.#runs.get(run.id)
     const load = this.#loadOfRun(run)
     this.#runs.set(run.id, run)
-    if (known !== undefined) this.#leave(known, run, load)
-    this.#enter(known, run, load)
+    if (known !== undefined) {
+      load?.leave(known, run)
+      this.#leave(known, run)
+    }
+    load?.enter(run)
+    this.#enter(known, run)
     if (!Run.isLive(run)) this.#history.add(run.id, run.jobId, policy.retention, endOf(run))
     return run
   }
 
-  #leave(known: Run.Run, run: Run.Run, load: Load | undefined): void {
-    switch (known.state._tag) {
-      case "Pending":
-        this.#later.get(known.task)?.delete(known.id)
-        this.#ready.get(known.task)?.delete(known.id)
-        break
-      case "Running":
-        if (run.state._tag !== "Running") this.#running--
-        break
-      case "Queued":
-        if (load !== undefined && run.state._tag !== "Queued") this.#unqueue(known, load)
-        break
-      default:
+  #leave(known: Run.Run, run: Run.Run): void {
+    if (known.state._tag === "Pending") {
+      this.#later.get(known.task)?.delete(known.id)
+      this.#ready.get(known.task)?.delete(known.id)
+    } else if (known.state._tag === "Running" && run.state._tag !== "Running") {
+      this.#running--
+      this.#cancelling.delete(known.id)
     }
-    if (load === undefined || !Run.isActive(known) || Run.isActive(run)) return
-    // The next one of its instance takes its place among the others.
-    if (!load.waiting.has(run.instance)) load.held.delete(run.instance)
-    if (Run.isBackfill(run)) load.backfilling--
   }
 
-  #enter(known: Run.Run | undefined, run: Run.Run, load: Load | undefined): void {
-    switch (run.state._tag) {
-      case "Pending":
-        this.#line(run)
-        break
-      case "Running":
-        if (known?.state._tag !== "Running") this.#running++
-        break
-      case "Queued":
-        if (load !== undefined) this.#enqueue(run, load)
-        break
-      case "Waiting":
-        if (load !== undefined) this.#append(run, load)
-        break
-      default:
-        if (known?.state._tag === "Running") this.#cancelling.delete(run.id)
-    }
-    if (load === undefined || !Run.isActive(run)) return
-    const isNew = load.held.get(run.instance) !== run.id
-    load.held.set(run.instance, run.id)
-    if (isNew && Run.isBackfill(run)) load.backfilling++
+  #enter(known: Run.Run | undefined, run: Run.Run): void {
+    if (run.state._tag === "Pending") this.#line(run)
+    else if (run.state._tag === "Running" && known?.state._tag !== "Running") this.#running++
   }
 
   /** Puts a pending run where those wait whose time has come, or where those do whose time comes later. */
@@ -506,43 +293,15 @@ export class Ledger {
     else this.#queue(this.#later, run.task).set(run.id, 0, time)
   }
 
-  #append(run: Run.Run, load: Load): void {
-    const known = load.waiting.get(run.instance)
-    if (known === undefined) load.waiting.set(run.instance, MutableList.make(run.id))
-    else MutableList.append(known, run.id)
-  }
-
-  #enqueue(run: Run.Run, load: Load): void {
-    const isBackfill = Run.isBackfill(run)
-    if (isBackfill) load.backlogged++
-    else load.queued++
-    // What takes over from another run of its instance keeps its place.
-    if (!load.heads.has(run.instance)) MutableList.append(isBackfill ? load.backlog : load.queue, run.instance)
-    load.heads.set(run.instance, run.id)
-  }
-
-  #unqueue(run: Run.Run, load: Load): void {
-    if (Run.isBackfill(run)) load.backlogged--
-    else load.queued--
-    if (load.waiting.get(run.instance) === undefined) load.heads.delete(run.instance)
-  }
-
   /** Cancels the oldest instances of a job to make room for newer ones; gives those that had not started. */
-  #makeRoom(job: Job.Job, load: Load, count: number, now: DateTime.Utc): ReadonlyArray<Run.Run> {
+  #makeRoom(job: Job.Job, load: JobLoad, count: number, now: DateTime.Utc): ReadonlyArray<Run.Run> {
     if (count <= 0) return []
-    const oldest = this.#live([...load.held.values(), ...load.heads.values()]).filter((run) => !Run.isBackfill(run))
+    const oldest = this.#live(load.instances).filter((run) => !Run.isBackfill(run))
     return oldest
       .slice(0, count)
-      .flatMap((run) => [...this.#disband(run.instance, load), run])
+      .flatMap((run) => [...this.#live(load.disband(run.instance)), run])
       .map((run) => this.#callOff(run, "overlap", now, job.policy))
       .filter((run) => !Run.isLive(run))
-  }
-
-  /** The runs that wait in an instance, of which none will follow any more. */
-  #disband(instance: string, load: Load): ReadonlyArray<Run.Run> {
-    const waiting = this.#live(load.waiting.get(instance) ?? [])
-    load.waiting.delete(instance)
-    return waiting
   }
 
   #live(ids: Iterable<string>): ReadonlyArray<Run.Run> {
@@ -556,45 +315,40 @@ export class Ledger {
       return { run, job: Option.fromNullable(job), isFinished: false }
     }
     const load = this.#loadOf(job)
-    if (load.waiting.size > 0) this.#succeed(before, load, job.policy)
+    this.#succeed(before, load, job.policy)
     this.#promote(job, load)
     const [rested, isFinished] = this.#rest(job, load, now)
     return { run, job: Option.some(rested), isFinished }
   }
 
   /** The run that waits next takes the place that one of its instance had. */
-  #succeed(before: Run.Run, load: Load, policy: Policy): void {
-    const line = load.waiting.get(before.instance)
-    if (line === undefined || before.state._tag === "Waiting") return
-    const next = this.#nextIn(line)
-    if (MutableList.isEmpty(line)) load.waiting.delete(before.instance)
-    if (next === undefined) return void load.held.delete(before.instance)
-    if (before.state._tag === "Queued") this.#putRun(Run.hold(next, "Queued"), policy)
-    else this.#putRun(Run.promote(next), policy)
+  #succeed(before: Run.Run, load: JobLoad, policy: Policy): void {
+    if (before.state._tag === "Waiting" || !load.hasFollowers(before.instance)) return
+    const next = this.#nextOf(before.instance, load)
+    if (next === undefined) return
+    this.#putRun(before.state._tag === "Queued" ? Run.hold(next, "Queued") : Run.promote(next), policy)
   }
 
-  #nextIn(line: MutableList.MutableList<string>): Run.Run | undefined {
-    for (let id = MutableList.shift(line); id !== undefined; id = MutableList.shift(line)) {
+  #nextOf(instance: string, load: JobLoad): Run.Run | undefined {
+    for (let id = load.shiftFollower(instance); id !== undefined; id = load.shiftFollower(instance)) {
       const run = this.#runs.get(id)
       if (run?.state._tag === "Waiting") return run
     }
     return undefined
   }
 
-  /** Lets in what is queued, backfills last and one at a time, while there is room. */
-  #promote(job: Job.Job, load: Load): void {
+  /** Lets in what is queued while there is room. */
+  #promote(job: Job.Job, load: JobLoad): void {
     while (load.active < job.policy.maxInstances) {
-      const queue = load.queued > 0 ? load.queue : load.backfilling === 0 ? load.backlog : undefined
-      const instance = queue === undefined ? undefined : MutableList.shift(queue)
-      if (instance === undefined) return
-      const run = this.#runs.get(load.heads.get(instance) ?? "")
-      load.heads.delete(instance)
+      const id = load.shiftQueued()
+      if (id === undefined) return
+      const run = this.#runs.get(id)
       if (run?.state._tag === "Queued") this.#putRun(Run.promote(run), job.policy)
     }
   }
 
   /** A job with nothing in flight goes on, or is finished: the job as it then is, and whether that was its end. */
-  #rest(job: Job.Job, load: Load, now: DateTime.Utc): readonly [Job.Job, boolean] {
+  #rest(job: Job.Job, load: JobLoad, now: DateTime.Utc): readonly [Job.Job, boolean] {
     if (!load.isEmpty) return [job, false]
     const armed = Job.rearm(job, now)
     if (armed !== job) this.#putJob(armed)
@@ -733,19 +487,10 @@ export class Ledger {
   }
 }
 
-/**
- * A run that somebody asked for, and those that gave way to it before they had started.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Fired {
-  readonly run: Run.Run
-  readonly cancelled: ReadonlyArray<Run.Run>
-}
-
 const keptUntil = ({ policy, state }: Job.Job): number =>
   state._tag === "Finished" ? state.at.epochMillis + Duration.toMillis(policy.retention.age) : Infinity
 
 const endOf = ({ scheduledAt, state }: Run.Run): number =>
   "finishedAt" in state ? DateTime.toEpochMillis(state.finishedAt) : scheduledAt.epochMillis
+
+const byId = (a: Job.Job, b: Job.Job): number => (a.id < b.id ? -1 : 1)

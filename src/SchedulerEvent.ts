@@ -11,9 +11,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Job from "./Job.ts"
-import type { ClaimedJob, Step } from "./Ledger.ts"
 import * as Run from "./Run.ts"
 import * as SchedulerMetrics from "./SchedulerMetrics.ts"
+import type { ClaimedJob, Step } from "./StoreAnswer.ts"
 
 const At = { at: Schema.DateTimeUtcFromNumber }
 const OfJob = { ...At, jobId: Schema.String }

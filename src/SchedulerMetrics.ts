@@ -9,8 +9,8 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
-import type { Counts } from "./Ledger.ts"
 import * as Run from "./Run.ts"
+import type { Counts } from "./StoreAnswer.ts"
 
 const counter = (name: string, description: string) =>
   Metric.counter(`effect_scheduler_${name}`, { description, incremental: true })

@@ -78,11 +78,12 @@ const spanOptions = (run: Run.Running, job: Job.Job): Tracer.SpanOptions => ({
 })
 
 /**
- * The span that the caller is in, if a tracer listens.
+ * The span that the caller is in.
  *
  * @since 0.1.0
  * @category queries
  */
-export const origin: Effect.Effect<Run.Origin | undefined> = Effect.map(Effect.option(Effect.currentSpan), (span) =>
-  Option.getOrUndefined(Option.map(span, ({ spanId, traceId }) => ({ traceId, spanId })))
-)
+export const origin: Effect.Effect<Run.Origin | undefined> = Effect.contextWith((context: Context.Context<never>) => {
+  const span = Context.getOption(context, Tracer.ParentSpan)
+  return Option.isSome(span) ? { traceId: span.value.traceId, spanId: span.value.spanId } : undefined
+})

@@ -17,7 +17,6 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as Job from "./Job.ts"
 import * as JobStore from "./JobStore.ts"
-import { isMatch } from "./Ledger.ts"
 import * as Run from "./Run.ts"
 import { JobExists, JobNotFound, RunNotFound, type StoreError } from "./SchedulerError.ts"
 import * as SqlDatabase from "./SqlDatabase.ts"
@@ -25,6 +24,7 @@ import { type Database, type Failure, inPages, isOneOf, PAGE, refail } from "./S
 import * as SqlMigrations from "./SqlMigrations.ts"
 import * as SqlRows from "./SqlRows.ts"
 import * as SqlRuns from "./SqlRuns.ts"
+import { isMatch } from "./StoreAnswer.ts"
 
 /**
  * @since 0.1.0

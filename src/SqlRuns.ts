@@ -12,12 +12,12 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Job from "./Job.ts"
-import { orphanPolicy, type RunFilter } from "./Ledger.ts"
 import * as Policy from "./Policy.ts"
 import * as Run from "./Run.ts"
 import type { StoreError } from "./SchedulerError.ts"
 import { type Database, inPages, isOneOf, PAGE } from "./SqlDatabase.ts"
 import * as SqlRows from "./SqlRows.ts"
+import { orphanPolicy, type RunFilter } from "./StoreAnswer.ts"
 
 type Failure = StoreError | SqlError
 

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, DateTime, Duration, FastCheck, Option } from "effect"
 import * as Job from "../src/Job.ts"
-import { type Claim, Ledger } from "../src/Ledger.ts"
+import { Ledger } from "../src/Ledger.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
+import type { Claim } from "../src/StoreAnswer.ts"
 import * as Trigger from "../src/Trigger.ts"
 
 /** A time of day of 1 January 2026, UTC. */

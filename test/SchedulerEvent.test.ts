@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Exit, FastCheck, Fiber, Option, Schema, Scope, Stream } from "effect"
 import * as Job from "../src/Job.ts"
-import type { ClaimedJob } from "../src/Ledger.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
 import * as SchedulerEvent from "../src/SchedulerEvent.ts"
+import type { ClaimedJob } from "../src/StoreAnswer.ts"
 import * as Trigger from "../src/Trigger.ts"
 
 type Event = SchedulerEvent.SchedulerEvent
