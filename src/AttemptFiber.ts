@@ -38,7 +38,11 @@ export const start = (
     const surroundings = Runtime.make({ fiberRefs, runtimeFlags, context: Executor.context(attempt) })
     const execute = executor.execute(attempt)
     const effect = SchedulerTracer.isHeard(fiberRefs) ? SchedulerTracer.spanned(execute, run, job) : execute
-    return Runtime.runFork(surroundings, effect, { updateRefs: (refs, fiberId) => annotate(refs, fiberId, run) })
+    return Runtime.runFork(surroundings, effect, {
+      // Ten thousand fibers that all wait to begin would outlive the young generation of the heap.
+      immediate: true,
+      updateRefs: (refs, fiberId) => annotate(refs, fiberId, run)
+    })
   })
 
 const annotate = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime, run: Run.Running): FiberRefs.FiberRefs =>

@@ -478,12 +478,15 @@ const readClocks = Effect.map(Effect.all([Clock.currentTimeMillis, Clock.current
   elapsed: Number(nanos / 1_000_000n)
 }))
 
-/** Times that were meant as so much later stay so; the lease is renewed, for others go by the wall clock. */
+/**
+ * Times that were meant as so much later stay so, and the lease is renewed, for others go by the wall clock. Only trust is
+ * never prolonged: while the machine slept, others may have taken over.
+ */
 const adjust = (state: State, wall: number, millis: number): void => {
   if (state.node !== undefined) state.renewAt = wall
   state.cleanAt = wall
-  state.trustedUntil += millis
   state.returnAt += millis
+  state.trustedUntil += Math.min(millis, 0)
 }
 
 /** A wall clock that has not gone as far as time has was set, or the machine slept: what was known of leases is void. */
