@@ -4,7 +4,7 @@ const floors = {
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
   loops: ["SchedulerLoop", "AttemptFiber", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
-  records: ["Job", "Run", "StoreAnswer", "JobLoad", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns"]
+  records: ["Job", "Run", "StoreAnswer", "JobLoad", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns", "SqlJobs"]
 }
 
 /** The adapters, each with the only port it knows. */
@@ -16,7 +16,7 @@ const adapters = {
 }
 
 /** What needs an optional peer, a terminal or a test runner: each has an entry point of its own. */
-const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "SqlDatabase", "SqlRuns"]
+const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "SqlDatabase", "SqlClock", "SqlSignal", "SqlRuns", "SqlJobs"]
 
 const modules = (names) => `^src/(${names.join("|")})\\.ts$`
 

@@ -1,13 +1,16 @@
 /**
- * A database as the SQL job store uses it: a client, the names of its tables, transactions, and what fails in them.
+ * A database as the SQL job store uses it: a client, the names of its tables, transactions, how rows are held against
+ * other nodes, and what fails in all this.
  *
  * @since 0.1.0
  */
-import type * as SqlClient from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import { JobExists, JobNotFound, RunNotFound, StoreError } from "./SchedulerError.ts"
 import type * as SqlMigrations from "./SqlMigrations.ts"
 
@@ -20,7 +23,16 @@ import type * as SqlMigrations from "./SqlMigrations.ts"
 export interface Database {
   readonly sql: SqlClient.SqlClient
   readonly names: SqlMigrations.Tables
-  /** One transaction, or a part of the one that the caller has open. */
+  readonly isMysql: boolean
+  /** Whether nobody else can write while a transaction is open. */
+  readonly isAlone: boolean
+  /** Ends a SELECT that holds its rows until the transaction ends, and waits for those that others hold. */
+  readonly hold: Fragment
+  /** Ends a SELECT that holds its rows, and leaves out those that others hold. */
+  readonly holdFree: Fragment
+  /** The same for runs `r` and jobs `j` together. */
+  readonly holdFreeBoth: Fragment
+  /** One transaction, or a part of the one that the caller has open. It is begun anew if it collides with another. */
   readonly transaction: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError>
 }
 
@@ -29,16 +41,96 @@ export interface Database {
  * @category constructors
  */
 export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
-  // SQLite must take its write lock first: one that reads and then writes is refused if another wrote in between.
-  const lock = sql.onDialectOrElse({
-    sqlite: () => sql`UPDATE ${sql(names.nodes)} SET id = id WHERE id = ''`,
-    orElse: () => Effect.void
+  const dialect = sql.onDialectOrElse({ sqlite: () => "sqlite", mysql: () => "mysql", orElse: () => "pg" })
+  const free = sql.literal("FOR UPDATE SKIP LOCKED")
+  const alone = {
+    isMysql: false,
+    isAlone: true,
+    hold: NOTHING(sql),
+    holdFree: NOTHING(sql),
+    holdFreeBoth: NOTHING(sql)
+  }
+  const shared = { isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
+  switch (dialect) {
+    case "sqlite":
+      return { sql, names, ...alone, transaction: (effect) => sql.withTransaction(lockAndDo(sql, names, effect)) }
+    case "mysql": {
+      const transact = readCommitted(sql)
+      // MariaDB has no OF.
+      return { sql, names, ...shared, isMysql: true, holdFreeBoth: free, transaction: (_) => persist(transact(_)) }
+    }
+    default: {
+      const holdFreeBoth = sql.literal("FOR UPDATE OF r, j SKIP LOCKED")
+      return {
+        sql,
+        names,
+        ...shared,
+        isMysql: false,
+        holdFreeBoth,
+        transaction: (_) => persist(sql.withTransaction(_))
+      }
+    }
+  }
+}
+
+const NOTHING = (sql: SqlClient.SqlClient): Fragment => sql.literal("")
+
+/** SQLite must take its write lock first: one that reads and then writes is refused if another wrote in between. */
+const lockAndDo = <A, E>(sql: SqlClient.SqlClient, names: SqlMigrations.Tables, effect: Effect.Effect<A, E>) =>
+  Effect.zipRight(sql`UPDATE ${sql(names.nodes)} SET id = id WHERE id = ''`, effect)
+
+/**
+ * Transactions in which every statement sees what others have committed, as PostgreSQL's do; by default those of MySQL
+ * read what was there at their first read, and lock the gaps between rows.
+ */
+const readCommitted = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransaction"] =>
+  SqlClient.makeWithTransaction({
+    transactionTag: SqlClient.TransactionConnection,
+    spanAttributes: [],
+    acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
+      Effect.map(Scope.extend(sql.reserve, scope), (connection) => [scope, connection] as const)
+    ),
+    begin: (_) =>
+      Effect.zipRight(
+        _.executeUnprepared("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", [], undefined),
+        _.executeUnprepared("BEGIN", [], undefined)
+      ),
+    savepoint: (_, id) => _.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
+    commit: (_) => _.executeUnprepared("COMMIT", [], undefined),
+    rollback: (_) => _.executeUnprepared("ROLLBACK", [], undefined),
+    rollbackSavepoint: (_, id) => _.executeUnprepared(`ROLLBACK TO SAVEPOINT effect_sql_${id}`, [], undefined)
   })
-  return { sql, names, transaction: (effect) => sql.withTransaction(Effect.zipRight(lock, effect)) }
+
+const TRIES = 10
+
+/** Another node stored the same id first. */
+const TAKEN = new Set<unknown>(["23505", 1062])
+/** The database gave up one of several transactions that wait for each other, or read what has changed since. */
+const GIVEN_UP = new Set<unknown>(["40P01", "40001", 1213, 1020])
+
+/** Begins a transaction anew that collided with another one, as far as this is possible within the caller's. */
+const persist = <A, E>(transaction: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
+  Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (outer) =>
+    Effect.catchAllDefect(transaction, (defect) =>
+      // A COMMIT that fails is a defect of the client's.
+      defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect)
+    ).pipe(Effect.retry({ times: TRIES, while: (error) => isCollision(error, Option.isSome(outer)) }))
+  )
+
+const isCollision = (error: unknown, isNested: boolean): boolean => {
+  const codes = codesOf(error)
+  return codes.some((code) => TAKEN.has(code) || (!isNested && GIVEN_UP.has(code)))
+}
+
+const codesOf = (error: unknown): ReadonlyArray<unknown> => {
+  if (!(error instanceof SqlError)) return []
+  const { code, errno } = (error.cause ?? {}) as { readonly code?: unknown; readonly errno?: unknown }
+  return [code, errno]
 }
 
 /** What the port answers with, besides that it cannot. */
 type Refusal = JobExists | JobNotFound | RunNotFound
+
 /**
  * How an operation fails that has failed with `E`.
  *
@@ -81,11 +173,86 @@ export const inPages = <A, B, E>(
   f: (page: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
 ) => Effect.map(Effect.forEach(Arr.chunksOf(items, PAGE), f), Arr.flatten)
 
+/** MySQL keeps each text of a statement prepared and limits their number, so that lists come in few lengths. */
+const padded = <A>({ isMysql }: Database, values: ReadonlyArray<A>): ReadonlyArray<A> => {
+  if (!isMysql || values.length === 0) return values
+  const length = 2 ** Math.ceil(Math.log2(values.length))
+  const last = values[values.length - 1] as A
+  return [...values, ...Array.from({ length: length - values.length }, () => last)]
+}
+
 /**
  * The condition that a column has one of some values, also if there are none: `IN ()` is no SQL.
  *
  * @since 0.1.0
  * @category statements
  */
-export const isOneOf = (sql: SqlClient.SqlClient, column: string, values: ReadonlyArray<string>): Fragment =>
-  values.length === 0 ? sql`1 = 0` : sql`${sql.in(column, values)}`
+export const isOneOf = (db: Database, column: string, values: ReadonlyArray<string>): Fragment =>
+  values.length === 0 ? db.sql`1 = 0` : db.sql`${db.sql.in(column, padded(db, values))}`
+
+/**
+ * The end of a query that gives so many rows at most, from an offset on.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const limitTo = ({ isMysql, sql }: Database, limit: number, offset = 0): Fragment => {
+  const [most, skipped] = [limit, offset].map((n) => Math.min(Math.trunc(n), Number.MAX_SAFE_INTEGER))
+  // MySQL takes no parameters here.
+  if (isMysql) return sql.literal(`LIMIT ${most} OFFSET ${skipped}`)
+  return skipped === 0 ? sql`LIMIT ${most}` : sql`LIMIT ${most} OFFSET ${skipped}`
+}
+
+/**
+ * Makes MySQL read a table by an index, so that it holds no more rows than it gives.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const byIndex = ({ isMysql, sql }: Database, index: string): Fragment =>
+  isMysql ? sql`FORCE INDEX (${sql(index)})` : NOTHING(sql)
+
+/**
+ * Joins a table to those before it, which are read first.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const thenJoin = ({ isAlone, isMysql, sql }: Database): Fragment =>
+  sql.literal(isMysql ? "STRAIGHT_JOIN" : isAlone ? "CROSS JOIN" : "INNER JOIN")
+
+/** A row that is written. */
+type Row = Record<string, unknown>
+
+/**
+ * Stores rows, except those that are there already.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const insertNew = (db: Database, table: string, rows: ReadonlyArray<Row>) => {
+  const { isMysql, sql } = db
+  // INSERT IGNORE would ignore everything else as well.
+  const otherwise = isMysql ? sql`ON DUPLICATE KEY UPDATE id = ${sql(table)}.id` : sql`ON CONFLICT DO NOTHING`
+  return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])} ${otherwise}`
+}
+
+/**
+ * Overwrites some columns of rows that are there and held: all of them in one statement, whatever the database. Columns
+ * that may not be empty must be given.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const overwrite = (
+  db: Database,
+  table: string,
+  key: string,
+  columns: ReadonlyArray<string>,
+  rows: ReadonlyArray<Row>
+) => {
+  const { isMysql, sql } = db
+  const values = columns.map((column) => (isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`))
+  const otherwise = isMysql ? "ON DUPLICATE KEY UPDATE" : `ON CONFLICT (${key}) DO UPDATE SET`
+  return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
+}

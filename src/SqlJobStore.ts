@@ -18,13 +18,25 @@ import * as Stream from "effect/Stream"
 import * as Job from "./Job.ts"
 import * as JobStore from "./JobStore.ts"
 import * as Run from "./Run.ts"
-import { JobExists, JobNotFound, RunNotFound, type StoreError } from "./SchedulerError.ts"
+import { RunNotFound, type StoreError } from "./SchedulerError.ts"
+import * as SqlClock from "./SqlClock.ts"
 import * as SqlDatabase from "./SqlDatabase.ts"
-import { type Database, type Failure, inPages, isOneOf, PAGE, refail } from "./SqlDatabase.ts"
+import {
+  byIndex,
+  type Database,
+  type Failure,
+  inPages,
+  isOneOf,
+  limitTo,
+  PAGE,
+  refail,
+  thenJoin
+} from "./SqlDatabase.ts"
+import * as SqlJobs from "./SqlJobs.ts"
 import * as SqlMigrations from "./SqlMigrations.ts"
 import * as SqlRows from "./SqlRows.ts"
 import * as SqlRuns from "./SqlRuns.ts"
-import { isMatch } from "./StoreAnswer.ts"
+import * as SqlSignal from "./SqlSignal.ts"
 
 /**
  * @since 0.1.0
@@ -33,8 +45,15 @@ import { isMatch } from "./StoreAnswer.ts"
 export interface Options {
   /** What the names of the tables begin with. Default: `"scheduler_"`. */
   readonly prefix?: string | undefined
+  /** The schema of the tables in PostgreSQL, made if it is not there. Default: the first one of the search path. */
+  readonly schema?: string | undefined
   /** Whether the tables are made and brought up to date when the layer is built. Default: true. */
   readonly migrate?: boolean | undefined
+  /**
+   * How far the clock of a node may differ from the one of the database server; beyond it the node cannot register, nor
+   * prolong its lease. It is not looked at under a test clock, nor on SQLite. Default: a fifth of the lease.
+   */
+  readonly maxClockSkew?: Duration.DurationInput | undefined
   /** How long a scheduler sleeps at most before it looks whether another process has added work. Default: 5 seconds. */
   readonly poll?: Duration.DurationInput | undefined
   /** How long a node that gives no sign of life keeps what it holds. Default: 15 seconds. */
@@ -55,29 +74,41 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
   Effect.gen(function* () {
     const prefix = options.prefix ?? "scheduler_"
     const lease = Duration.decode(options.lease ?? "15 seconds")
-    if (options.migrate ?? true) yield* refail("bring its tables up to date", SqlMigrations.run(prefix))
-    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-    const database = SqlDatabase.make(sql, SqlMigrations.tables(prefix))
+    const maxClockSkew = Duration.decode(options.maxClockSkew ?? Duration.times(lease, 1 / 5))
+    const migrate = SqlMigrations.run(prefix, options.schema)
+    if (options.migrate ?? true) yield* refail("bring its tables up to date", migrate)
+    const client = yield* SqlClient.SqlClient
+    const names = SqlMigrations.tables(prefix, options.schema)
+    const database = SqlDatabase.make(client.withoutTransforms(), names)
+    const signal = SqlSignal.make(client, names.jobs)
     const hub = yield* PubSub.sliding<void>(1)
+    const own = Stream.fromPubSub(hub)
     return {
-      ...operations(database, Effect.asVoid(hub.publish(undefined))),
+      ...operations(database, Effect.asVoid(hub.publish(undefined)), signal, maxClockSkew),
       timing: {
         poll: Duration.decode(options.poll ?? "5 seconds"),
         lease,
         renewal: options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
       },
-      changes: Stream.fromPubSub(hub)
+      changes: signal === undefined ? own : Stream.merge(own, signal.received)
     }
   })
 
-const operations = (db: Database, announce: Effect.Effect<void>): Omit<Store, "timing" | "changes"> => {
+const operations = (
+  db: Database,
+  announce: Effect.Effect<void>,
+  signal: SqlSignal.Signal | undefined,
+  maxClockSkew: Duration.Duration
+): Omit<Store, "timing" | "changes"> => {
   const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
-  const change: Perform = (operation, effect) => Effect.zipLeft(perform(operation, effect), announce)
+  const send = signal?.send ?? Effect.void
+  const change: Perform = (operation, effect) =>
+    Effect.zipLeft(perform(operation, Effect.zipLeft(effect, send)), announce)
   return {
     ...jobOperations(db, change, perform),
     ...runOperations(db, change, perform),
     ...tickOperations(db, perform),
-    ...nodeOperations(db, perform)
+    ...nodeOperations(db, perform, maxClockSkew)
   }
 }
 
@@ -86,24 +117,16 @@ type Perform = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>)
 
 const jobOperations = (db: Database, change: Perform, perform: Perform) =>
   ({
-    add: (jobs, onConflict, onProgress) => change("add jobs", declareAll(db, jobs, onConflict, onProgress)),
-    get: (id) => refail("read a job", Effect.flatMap(findRow(db, id), Effect.transposeMapOption(SqlRows.readJob))),
-    list: (filter) => refail("list jobs", list(db, filter)),
-    update: (id, f) =>
-      change(
-        "update a job",
-        Effect.flatMap(findJob(db, id), (job) => update(db, f(job)))
-      ),
+    add: (jobs, onConflict, onProgress) => change("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress)),
+    get: (id) => refail("read a job", Effect.flatMap(SqlJobs.find(db, id), Effect.transposeMapOption(SqlRows.readJob))),
+    list: (filter) => refail("list jobs", SqlJobs.list(db, filter)),
+    update: (id, f) => change("update a job", update(db, id, f)),
     updateAll: (filter, f) => change("update jobs", updateAll(db, filter, f)),
-    remove: (id, now) =>
-      perform(
-        "remove a job",
-        Effect.flatMap(findJob(db, id), (job) => remove(db, job, now))
-      ),
+    remove: (id, now) => perform("remove a job", remove(db, id, now)),
     removeAll: (filter, now) =>
       perform(
         "remove jobs",
-        Effect.flatMap(list(db, filter), (jobs) => removeAll(db, jobs, now))
+        Effect.flatMap(SqlJobs.holdMatching(db, filter), (jobs) => SqlJobs.remove(db, jobs, now))
       ),
     reconcile: (options) => change("reconcile a group", reconcile(db, options))
   }) satisfies Partial<Store>
@@ -115,12 +138,12 @@ const runOperations = (db: Database, change: Perform, perform: Perform) =>
     fire: (id, now, origin) =>
       change(
         "fire a job",
-        Effect.flatMap(findJob(db, id), (job) => fire(db, job, now, origin))
+        Effect.flatMap(SqlJobs.holdOne(db, id), (job) => fire(db, job, now, origin))
       ),
     backfill: (id, runs) =>
       change(
         "backfill a job",
-        Effect.flatMap(findJob(db, id), (job) => backfill(db, job, runs(job)))
+        Effect.flatMap(SqlJobs.holdOne(db, id), (job) => backfill(db, job, runs(job)))
       ),
     cancel: (runId, now) => change("cancel a run", cancel(db, runId, now)),
     cancellations: (node) => refail("list cancellations", SqlRuns.cancellations(db, node)),
@@ -136,10 +159,14 @@ const tickOperations = (db: Database, perform: Perform) =>
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
-const nodeOperations = (db: Database, perform: Perform) =>
+const nodeOperations = (db: Database, perform: Perform, maxClockSkew: Duration.Duration) =>
   ({
-    register: ({ lease, now }) => refail("register a node", register(db, now, lease)),
-    renew: ({ lease, node, now }) => perform("renew a lease", renew(db, node, now, lease)),
+    register: ({ lease, now }) =>
+      refail("register a node", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), register(db, now, lease))),
+    renew: ({ lease, node, now }) =>
+      refail("renew a lease", SqlClock.guard(db, now, maxClockSkew)).pipe(
+        Effect.zipRight(perform("renew a lease", renew(db, node, now, lease)))
+      ),
     recover: (options) => perform("recover runs", recover(db, options)),
     release: (node) =>
       refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`))
@@ -149,197 +176,29 @@ const nodeOperations = (db: Database, perform: Perform) =>
 // jobs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const findRow = ({ names, sql }: Database, id: string): Effect.Effect<Option.Option<SqlRows.JobRow>, SqlError> =>
-  Effect.map(sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE id = ${id}`, Arr.head)
-
-const findRows = ({ names, sql }: Database, ids: Iterable<string>) =>
-  inPages([...ids], (page) => sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE ${sql.in("id", page)}`)
-
-const findJob = (db: Database, id: string): Effect.Effect<Job.Job, JobNotFound | StoreError | SqlError> =>
+const updateAll = (db: Database, filter: JobStore.JobFilter, f: (job: Job.Job) => Job.Job) =>
   Effect.gen(function* () {
-    const row = yield* findRow(db, id)
-    return yield* Option.isSome(row) ? SqlRows.readJob(row.value) : new JobNotFound({ jobId: id })
-  })
-
-const writeJob = ({ names, sql }: Database, job: Job.Job): Effect.Effect<Job.Job, SqlError> => {
-  const { id, ...columns } = SqlRows.toJobColumns(job)
-  return Effect.as(sql`UPDATE ${sql(names.jobs)} SET ${sql.update({ ...columns })} WHERE id = ${id}`, job)
-}
-
-const deleteJobs = ({ names, sql }: Database, ids: ReadonlyArray<string>) =>
-  sql`DELETE FROM ${sql(names.jobs)} WHERE ${sql.in("id", ids)}`
-
-/** Jobs in pages in which no id comes twice: the second one meets the first one in the store. */
-const toPages = (jobs: ReadonlyArray<Job.Job>): ReadonlyArray<ReadonlyMap<string, Job.Job>> => {
-  const pages: Array<Map<string, Job.Job>> = []
-  for (const job of jobs) {
-    const last = pages.at(-1)
-    if (last !== undefined && last.size < PAGE && !last.has(job.id)) last.set(job.id, job)
-    else pages.push(new Map([[job.id, job]]))
-  }
-  return pages
-}
-
-/** What becomes of an id that is taken; the last one replaces what is declared otherwise. */
-type Conflict = JobStore.OnConflict | "reconcile"
-
-const declareAll = (
-  db: Database,
-  jobs: ReadonlyArray<Job.Job>,
-  onConflict: Conflict,
-  onProgress: (stored: number) => Effect.Effect<void> = () => Effect.void
-): Effect.Effect<ReadonlyArray<JobStore.Change>, JobExists | StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const changes: Array<JobStore.Change> = []
-    for (const page of toPages(jobs)) {
-      changes.push(...(yield* declarePage(db, page, onConflict)))
-      yield* onProgress(changes.length)
-    }
-    return changes
-  })
-
-const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflict: Conflict) =>
-  Effect.gen(function* () {
-    const known = new Map((yield* findRows(db, page.keys())).map((row) => [row.id, row]))
-    const jobs = [...page.values()]
-    const taken = onConflict === "fail" ? jobs.find(({ id }) => known.has(id)) : undefined
-    if (taken !== undefined) return yield* new JobExists({ jobId: taken.id })
-    const lives = yield* insertJobs(
-      db,
-      jobs.filter(({ id }) => !known.has(id))
-    )
-    const changes = yield* Effect.forEach(jobs, (job): Effect.Effect<JobStore.Change, StoreError | SqlError> => {
-      const row = known.get(job.id)
-      if (row !== undefined) return declareAgain(db, row, job, onConflict)
-      return Effect.succeed({ _tag: "Added", job: { ...job, incarnation: lives.get(job.id) ?? job.incarnation } })
-    })
-    yield* goOn(
-      db,
-      changes.filter(({ _tag }) => _tag === "Replaced").map(({ job }) => job)
-    )
-    return changes
-  })
-
-/** Stores new jobs, and gives the incarnations that the database has counted for them. */
-const insertJobs = ({ names, sql }: Database, jobs: ReadonlyArray<Job.Job>) =>
-  Effect.gen(function* () {
-    if (jobs.length === 0) return new Map<string, number>()
-    const rows = jobs.map((job) => ({ ...SqlRows.toJobColumns(job) }))
-    yield* sql`INSERT INTO ${sql(names.jobs)} ${sql.insert(rows)}`
-    const ids = jobs.map(({ id }) => id)
-    const lives = yield* sql<Pick<SqlRows.JobRow, "id" | "incarnation">>`SELECT id, incarnation
-      FROM ${sql(names.jobs)} WHERE ${sql.in("id", ids)}`
-    return new Map(lives.map(({ id, incarnation }) => [id, Number(incarnation)]))
-  })
-
-const declareAgain = (
-  db: Database,
-  row: SqlRows.JobRow,
-  job: Job.Job,
-  onConflict: Conflict
-): Effect.Effect<JobStore.Change, StoreError | SqlError> => {
-  const known = SqlRows.readJob(row)
-  const isSame = () => Either.isRight(known) && Job.isSameDeclaration(known.right, job)
-  if (onConflict === "keep" || (onConflict === "reconcile" && isSame())) {
-    return Effect.map(known, (job) => ({ _tag: "Kept", job }))
-  }
-  // What cannot be read any more is replaced as a whole, but its history keeps its place.
-  const replaced = Either.match(known, {
-    onLeft: () => ({ ...job, incarnation: Number(row.incarnation) }),
-    onRight: (stored) => Job.replace(stored, job)
-  })
-  return Effect.map(writeJob(db, replaced), (job) => ({ _tag: "Replaced", job }))
-}
-
-const list = (db: Database, filter: JobStore.JobFilter): Effect.Effect<ReadonlyArray<Job.Job>, SqlError> =>
-  Effect.gen(function* () {
-    const { limit = Infinity } = filter
-    const found: Array<Job.Job> = []
-    let after = filter.after
-    for (let isLast = false; !isLast && found.length < limit; ) {
-      const size = Math.min(PAGE, limit - found.length)
-      const rows = yield* listPage(db, { ...filter, after, limit: size })
-      // What SQL says of labels is not the last word.
-      found.push(...(yield* readable(rows)).filter((job) => isMatch(filter, job)))
-      after = rows.at(-1)?.id
-      isLast = rows.length < size
-    }
-    return found.slice(0, limit)
-  })
-
-const listPage = (
-  { names, sql }: Database,
-  { after, group, labels, limit = PAGE, states, task }: JobStore.JobFilter
-) => {
-  const where = [
-    ...(after === undefined ? [] : [sql`id > ${after}`]),
-    ...(group === undefined ? [] : [sql`job_group = ${group}`]),
-    ...(task === undefined ? [] : [sql`task = ${task}`]),
-    ...(states === undefined ? [] : [isOneOf(sql, "state", states)]),
-    ...SqlRows.labelPatterns(labels).map((pattern) => sql`labels LIKE ${pattern}`)
-  ]
-  return sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE ${sql.and(where)} ORDER BY id LIMIT ${limit}`
-}
-
-const readable = (rows: ReadonlyArray<SqlRows.JobRow>): Effect.Effect<ReadonlyArray<Job.Job>> =>
-  Effect.gen(function* () {
-    const [unread, jobs] = Arr.separate(rows.map(readOrTell))
-    for (const error of unread) yield* Effect.logWarning("A job cannot be read", error)
-    return jobs
-  })
-
-const readOrTell = (row: SqlRows.JobRow) =>
-  Either.mapLeft(SqlRows.readJob(row), (error) => ({ jobId: row.id, reason: String(error.cause) }))
-
-const update = (db: Database, job: Job.Job): Effect.Effect<Job.Job, StoreError | SqlError> =>
-  Effect.zipLeft(writeJob(db, job), goOn(db, [job]))
-
-/** After jobs have changed: what is queued may start, and one with nothing left is due at once: a claim ends it. */
-const goOn = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect<void, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const { names, sql } = db
-    yield* SqlRuns.letIn(db, jobs)
-    const last = jobs.filter(Job.isFinished)
-    const loads = yield* SqlRuns.loadsOf(db, last)
-    const over = last.map(({ id }) => id).filter((id) => !loads.has(id))
-    yield* inPages(over, (page) => sql`UPDATE ${sql(names.jobs)} SET due_at = 0 WHERE ${sql.in("id", page)}`)
-  })
-
-const updateAll = (db: Database, filter: JobStore.JobFilter, change: (job: Job.Job) => Job.Job) =>
-  Effect.gen(function* () {
-    const jobs = yield* list(db, filter)
+    const jobs = yield* SqlJobs.holdMatching(db, filter)
     const changed = jobs.flatMap((job) => {
-      const changed = change(job)
+      const changed = f(job)
       return changed === job ? [] : [changed]
     })
-    yield* Effect.forEach(changed, (job) => writeJob(db, job), { discard: true })
-    yield* goOn(db, changed)
+    yield* SqlJobs.change(db, changed)
     return changed
   })
 
-const remove = (db: Database, job: Job.Job, now: DateTime.Utc) =>
-  Effect.map(removeAll(db, [job], now), ([removal]) => removal ?? { job, cancelled: [] })
-
-const removeAll = (
-  db: Database,
-  jobs: ReadonlyArray<Job.Job>,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyArray<JobStore.Removal>, StoreError | SqlError> =>
-  inPages(jobs, (page) => removePage(db, page, now))
-
-const removePage = (db: Database, jobs: ReadonlyArray<Job.Job>, now: DateTime.Utc) =>
+const update = (db: Database, id: string, f: (job: Job.Job) => Job.Job) =>
   Effect.gen(function* () {
-    const { names, sql } = db
-    const ids = jobs.map(({ id }) => id)
-    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.in("job_id", ids)}
-      AND finished_at IS NULL AND state <> 'Running' ORDER BY scheduled_at, id`
-    const byId = new Map(jobs.map((job) => [job.id, job]))
-    const cancelled = yield* Effect.forEach(yield* SqlRuns.read(rows), (run) =>
-      SqlRuns.write(db, Run.cancel(run, now, "removed"), SqlRuns.ownJob(byId, run))
-    )
-    yield* deleteJobs(db, ids)
-    yield* SqlRuns.forget(db, jobs)
-    return jobs.map((job) => ({ job, cancelled: cancelled.filter(({ jobId }) => jobId === job.id) }))
+    const job = f(yield* SqlJobs.holdOne(db, id))
+    yield* SqlJobs.change(db, [job])
+    return job
+  })
+
+const remove = (db: Database, id: string, now: DateTime.Utc) =>
+  Effect.gen(function* () {
+    const job = yield* SqlJobs.holdOne(db, id)
+    const [removal] = yield* SqlJobs.remove(db, [job], now)
+    return removal ?? { job, cancelled: [] }
   })
 
 const reconcile = (
@@ -348,9 +207,12 @@ const reconcile = (
 ): Effect.Effect<JobStore.Reconciliation, StoreError | SqlError> =>
   Effect.gen(function* () {
     const declared = new Set(jobs.map(({ id }) => id))
-    const changes = yield* declareAll(db, jobs, "reconcile")
-    const gone = (yield* list(db, { group })).filter(({ id }) => !declared.has(id))
-    if (absent === "remove") return { changes, absent: yield* removeAll(db, gone, now) }
+    // Those that go and those that stay are held at once, in one order.
+    const held = yield* SqlJobs.hold(db, [...declared, ...(yield* SqlJobs.list(db, { group })).map(({ id }) => id)])
+    const changes = yield* SqlJobs.declare(db, jobs, "reconcile")
+    const known = new Set(held.map(({ id }) => id))
+    const gone = (yield* SqlJobs.list(db, { group })).filter(({ id }) => !declared.has(id) && known.has(id))
+    if (absent === "remove") return { changes, absent: yield* SqlJobs.remove(db, gone, now) }
     return { changes, absent: gone.map((job) => ({ job, cancelled: [] })) }
   }).pipe(Effect.catchTag("JobExists", Effect.die))
 
@@ -403,10 +265,11 @@ const cancel = (
   now: DateTime.Utc
 ): Effect.Effect<JobStore.Step, RunNotFound | StoreError | SqlError> =>
   Effect.gen(function* () {
-    const found = yield* SqlRuns.find(db, runId)
-    if (Option.isNone(found)) return yield* new RunNotFound({ runId })
-    const run = found.value
-    const jobs = yield* readJobs(db, [run], now)
+    const seen = yield* SqlRuns.find(db, runId)
+    if (Option.isNone(seen)) return yield* new RunNotFound({ runId })
+    const jobs = yield* SqlJobs.holdOf(db, [seen.value], now)
+    // It may be another one by the time its job is held.
+    const run = Option.getOrElse(yield* SqlRuns.holdOne(db, runId), () => seen.value)
     const called = Run.isLive(run)
       ? yield* SqlRuns.write(db, SqlRuns.callOff(run, now, "requested"), SqlRuns.ownJob(jobs, run))
       : run
@@ -439,8 +302,9 @@ interface Transition {
   readonly run: Run.Run
 }
 
-/** A job after the last of some runs has ended. */
+/** A job before and after the last of some runs has ended. */
 interface Rest {
+  readonly was: Job.Job
   readonly job: Job.Job
   readonly isFinished: boolean
   readonly last: Run.Run | undefined
@@ -458,8 +322,12 @@ const follow = (
     const loads = yield* SqlRuns.loadsOf(db, [...ended.keys()])
     const rests = new Map<string, Rest>()
     for (const [job, ends] of ended) {
-      rests.set(job.id, yield* followOne(db, job, ends, loads.get(job.id) ?? SqlRuns.IDLE, now))
+      const load = loads.get(job.id) ?? SqlRuns.IDLE
+      if (!SqlRuns.isIdle(load)) yield* succeed(db, job, ends, load)
+      const { isFinished, job: rested } = SqlRuns.isIdle(load) ? rest(job, now) : { job, isFinished: false }
+      rests.set(job.id, { was: job, job: rested, isFinished, last: ends.at(-1)?.run })
     }
+    yield* layToRest(db, [...rests.values()], now)
     yield* SqlRuns.forget(db, [...ended.keys()])
     return transitions.map(({ run }) => {
       const rest = rests.get(run.jobId)
@@ -480,43 +348,30 @@ const endsByJob = (transitions: ReadonlyArray<Transition>, jobs: ReadonlyMap<str
   return ended
 }
 
-const followOne = (
-  db: Database,
-  job: Job.Job,
-  ends: ReadonlyArray<Transition>,
-  load: SqlRuns.Load,
-  now: DateTime.Utc
-): Effect.Effect<Rest, StoreError | SqlError> =>
+/** What waits behind runs that have ended goes on. */
+const succeed = (db: Database, job: Job.Job, ends: ReadonlyArray<Transition>, load: SqlRuns.Load) =>
   Effect.gen(function* () {
-    const last = ends.at(-1)?.run
-    if (SqlRuns.isIdle(load)) return { ...(yield* rest(db, job, now)), last }
     const heirs = load.waiting === 0 ? [] : yield* Effect.forEach(ends, ({ was }) => SqlRuns.inherit(db, was, job))
     yield* SqlRuns.promote(db, job, { ...load, active: load.active + heirs.flat().filter(Run.isActive).length })
-    return { job, isFinished: false, last }
   })
 
 /** A job with nothing in flight goes on, or is finished. */
-const rest = (db: Database, job: Job.Job, now: DateTime.Utc) =>
+const rest = (was: Job.Job, now: DateTime.Utc): Rest => {
+  const job = Job.rearm(was, now)
+  return { was, job, isFinished: Job.isFinished(job), last: undefined }
+}
+
+/** Writes what became of jobs with nothing in flight. */
+const layToRest = (db: Database, rests: ReadonlyArray<Rest>, now: DateTime.Utc): Effect.Effect<void, SqlError> =>
   Effect.gen(function* () {
-    const armed = Job.rearm(job, now)
-    const isFinished = Job.isFinished(armed)
-    if (isFinished) yield* finish(db, armed, now)
-    else if (armed !== job) yield* moveOn(db, armed)
-    return { job: armed, isFinished }
+    const [going, finished] = Arr.partition(rests, ({ isFinished }) => isFinished)
+    const moved = going.filter(({ job, was }) => job !== was).map(({ job }) => job)
+    const kept = finished.flatMap(({ job }) => Option.toArray(Job.finish(job, now)))
+    const gone = finished.filter(({ job }) => Option.isNone(Job.finish(job, now))).map(({ job }) => job.id)
+    yield* SqlJobs.moveOn(db, moved)
+    yield* SqlJobs.write(db, kept)
+    yield* SqlJobs.forget(db, gone)
   })
-
-const finish = (db: Database, job: Job.Job, now: DateTime.Utc): Effect.Effect<void, SqlError> => {
-  const kept = Job.finish(job, now)
-  return Option.isSome(kept) ? Effect.asVoid(writeJob(db, kept.value)) : Effect.asVoid(deleteJobs(db, [job.id]))
-}
-
-const moveOn = (db: Database, job: Job.Job) => {
-  const { names, sql } = db
-  return sql`UPDATE ${sql(names.jobs)} SET ${sql.update({ ...SqlRows.toCursor(job) })} WHERE ${sql.and([
-    sql`id = ${job.id}`,
-    sql`incarnation = ${job.incarnation}`
-  ])}`
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the tick
@@ -527,14 +382,11 @@ const claim = (
   { limit, now }: Parameters<Store["claim"]>[0]
 ): Effect.Effect<JobStore.Claim, StoreError | SqlError> =>
   Effect.gen(function* () {
-    const { names, sql } = db
-    const rows = yield* sql<SqlRows.JobRow>`SELECT * FROM ${sql(names.jobs)} WHERE due_at <= ${now.epochMillis}
-      ORDER BY due_at, id LIMIT ${limit}`
-    const [unread, jobs] = Arr.separate(rows.map(readOrTell))
+    const [unread, jobs] = Arr.separate((yield* SqlJobs.holdDue(db, now, limit)).map(SqlJobs.readOrTell))
     const loads = yield* SqlRuns.loadsOf(db, jobs)
     const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
     const parked = [...unread, ...failed]
-    yield* Effect.forEach(parked, ({ jobId, reason }) => park(db, jobId, reason, now))
+    yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
     return { advances: yield* record(db, advances, now), parked }
   })
 
@@ -544,11 +396,6 @@ const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
     try: () => Job.advance(job, now, load),
     catch: (error) => ({ jobId: job.id, reason: String(error) })
   })
-
-const park = ({ names, sql }: Database, id: string, reason: string, now: DateTime.Utc) => {
-  const detail = JSON.stringify({ _tag: "Parked", at: now.epochMillis, reason })
-  return sql`UPDATE ${sql(names.jobs)} SET state = 'Parked', state_detail = ${detail}, due_at = NULL WHERE id = ${id}`
-}
 
 /** Writes what became of due jobs. */
 const record = (
@@ -564,7 +411,10 @@ const record = (
         SqlRuns.toRows([...missed, ...runs, ...skipped], next, now.epochMillis)
       )
     )
-    yield* Effect.forEach(advances, ({ next }) => moveOn(db, next), { discard: true })
+    yield* SqlJobs.moveOn(
+      db,
+      advances.map(({ next }) => next)
+    )
     const crowded = advances.filter(({ cancels }) => cancels > 0)
     const pending = yield* SqlRuns.letIn(
       db,
@@ -609,10 +459,11 @@ const restAll = (
   Effect.gen(function* () {
     const jobs = claimed.map(({ next }) => next).filter(Job.isFinished)
     const loads = yield* SqlRuns.loadsOf(db, jobs)
-    const idle = new Set(jobs.filter(({ id }) => !loads.has(id)))
-    return yield* Effect.forEach(claimed, (one) => {
-      if (!idle.has(one.next)) return Effect.succeed(one)
-      return Effect.map(rest(db, one.next, now), ({ isFinished, job }) => ({ ...one, next: job, isFinished }))
+    const rests = new Map(jobs.filter(({ id }) => !loads.has(id)).map((job) => [job.id, rest(job, now)]))
+    yield* layToRest(db, [...rests.values()], now)
+    return claimed.map((one) => {
+      const rest = rests.get(one.next.id)
+      return rest === undefined ? one : { ...one, next: rest.job, isFinished: rest.isFinished }
     })
   })
 
@@ -635,35 +486,23 @@ const start = (
 
 const startBatch = (db: Database, { limit, node, now, tasks }: Parameters<Store["start"]>[0]) =>
   Effect.gen(function* () {
-    const { names, sql } = db
-    const rows = yield* sql<SqlRows.RunRow>`SELECT r.* FROM ${sql(names.runs)} r
-      INNER JOIN ${sql(names.jobs)} j ON j.id = r.job_id AND j.incarnation = r.incarnation
-      WHERE r.state = 'Pending' AND r.run_at <= ${now.epochMillis} AND ${sql.in("r.task", [...tasks])}
-      AND j.state <> 'Parked' ORDER BY r.priority DESC, r.run_at, r.id LIMIT ${limit}`
-    const runs = yield* SqlRuns.read(rows)
-    const jobs = yield* readJobs(db, runs, now)
-    const begun = yield* Effect.forEach(
-      runs.filter(({ jobId }) => jobs.has(jobId)),
-      (was) =>
-        Effect.map(
-          SqlRuns.write(db, Run.start(was, node, now), jobs.get(was.jobId)),
-          (run): Transition => ({ was, run })
-        )
-    )
+    const pending = yield* SqlRuns.holdPending(db, now, tasks, limit)
+    const jobs = yield* SqlJobs.holdOf(db, pending, now)
+    const begun = pending
+      .filter(({ jobId }) => jobs.has(jobId))
+      .map((was): Transition => ({ was, run: Run.start(was, node, now) }))
+    yield* writeTransitions(db, begun, jobs)
     return yield* follow(db, begun, jobs, now)
   })
 
-/** The jobs of some runs, by id; those that cannot be read are parked. */
-const readJobs = (db: Database, runs: ReadonlyArray<Run.Run>, now: DateTime.Utc) =>
-  Effect.gen(function* () {
-    const jobs = new Map<string, Job.Job>()
-    for (const row of yield* findRows(db, new Set(runs.map(({ jobId }) => jobId)))) {
-      const job = readOrTell(row)
-      if (Either.isRight(job)) jobs.set(row.id, job.right)
-      else yield* park(db, row.id, job.left.reason, now)
-    }
-    return jobs
-  })
+const writeTransitions = (
+  db: Database,
+  transitions: ReadonlyArray<Transition>,
+  jobs: ReadonlyMap<string, Job.Job>
+): Effect.Effect<unknown, SqlError> => {
+  const runs = transitions.map(({ run }) => run)
+  return SqlRuns.writeAll(db, runs, (run) => SqlRuns.ownJob(jobs, run))
+}
 
 type Settlements = Parameters<Store["settle"]>[0]
 
@@ -672,31 +511,33 @@ const settle = (
   settlements: Settlements,
   now: DateTime.Utc
 ): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
-  inPages(settlements, (page) => settlePage(db, page, now))
+  Effect.gen(function* () {
+    const ids = settlements.map(({ run }) => run.jobId)
+    // All at once, so that the pages of several nodes do not cross.
+    if (ids.length > PAGE) yield* SqlJobs.hold(db, ids)
+    return yield* inPages(settlements, (page) => settlePage(db, page, now))
+  })
 
 const settlePage = (db: Database, settlements: Settlements, now: DateTime.Utc) =>
   Effect.gen(function* () {
-    const own = yield* stillHeld(db, settlements)
-    const jobs = yield* readJobs(
+    const jobs = yield* SqlJobs.holdOf(
       db,
-      own.map(({ run }) => run),
+      settlements.map(({ run }) => run),
       now
     )
-    const settled = yield* Effect.forEach(own, ({ outcome, run: was }) => {
-      const job = SqlRuns.ownJob(jobs, was)
-      const run = Run.settle(was, (job ?? SqlRuns.ORPHAN).policy, outcome, now)
-      return Effect.map(SqlRuns.write(db, run, job), (run): Transition => ({ was, run }))
+    const settled = (yield* stillHeld(db, settlements)).map(({ outcome, run: was }): Transition => {
+      const { policy } = SqlRuns.ownJob(jobs, was) ?? SqlRuns.ORPHAN
+      return { was, run: Run.settle(was, policy, outcome, now) }
     })
+    yield* writeTransitions(db, settled, jobs)
     return yield* follow(db, settled, jobs, now)
   })
 
 /** The settlements of attempts that still hold their runs, once each, with the runs as they are stored. */
-const stillHeld = ({ names, sql }: Database, settlements: Settlements) =>
+const stillHeld = (db: Database, settlements: Settlements) =>
   Effect.gen(function* () {
     const ids = settlements.map(({ run }) => run.id)
-    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)}
-      WHERE ${sql.in("id", ids)} AND state = 'Running'`
-    const held = new Map((yield* SqlRuns.read(rows)).filter(Run.isRunning).map((run) => [run.id, run]))
+    const held = new Map((yield* SqlRuns.holdRunning(db, ids)).filter(Run.isRunning).map((run) => [run.id, run]))
     return settlements.flatMap(({ outcome, run: { attempt, id } }) => {
       const run = held.get(id)
       if (run?.attempt !== attempt) return []
@@ -706,9 +547,10 @@ const stillHeld = ({ names, sql }: Database, settlements: Settlements) =>
   })
 
 const nextWake = (
-  { names, sql }: Database,
+  db: Database,
   { node, tasks }: Parameters<Store["nextWake"]>[0]
 ): Effect.Effect<Option.Option<DateTime.Utc>, SqlError> => {
+  const { names, sql } = db
   const least = (query: Fragment) =>
     Effect.map(sql<{ at: number | string | null }>`${query}`, ([row]) => SqlRows.millis(row?.at ?? null) ?? Infinity)
   const queries = [
@@ -717,9 +559,9 @@ const nextWake = (
     least(sql`SELECT MIN(expires_at) + 1 AS at FROM ${sql(names.nodes)} WHERE id <> ${node}`)
   ]
   const pending = () =>
-    least(sql`SELECT MIN(r.run_at) AS at FROM ${sql(names.runs)} r
-      INNER JOIN ${sql(names.jobs)} j ON j.id = r.job_id AND j.incarnation = r.incarnation
-      WHERE r.state = 'Pending' AND ${sql.in("r.task", [...tasks])} AND j.state <> 'Parked'`)
+    least(sql`SELECT MIN(r.run_at) AS at FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
+      ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
+      WHERE r.state = 'Pending' AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked'`)
   return Effect.map(Effect.all(tasks.size === 0 ? queries : [...queries, pending()]), (times) => {
     const wake = Math.min(...times)
     return Number.isFinite(wake) ? Option.some(DateTime.unsafeMake(wake)) : Option.none()
@@ -730,19 +572,22 @@ const nextWake = (
 // nodes
 // ---------------------------------------------------------------------------------------------------------------------
 
+const leaseEnd = (now: DateTime.Utc, lease: Duration.Duration): number =>
+  Math.min(now.epochMillis + Duration.toMillis(lease), Number.MAX_SAFE_INTEGER - 1)
+
 const register = ({ names, sql }: Database, now: DateTime.Utc, lease: Duration.Duration) =>
   Effect.gen(function* () {
     const id = crypto.randomUUID()
-    const expires_at = now.epochMillis + Duration.toMillis(lease)
+    const expires_at = leaseEnd(now, lease)
     yield* sql`INSERT INTO ${sql(names.nodes)} ${sql.insert({ id, registered_at: now.epochMillis, expires_at })}`
     return id
   })
 
 const renew = ({ names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
   Effect.gen(function* () {
-    const known = yield* sql`SELECT 1 FROM ${sql(names.nodes)} WHERE id = ${node}`
-    const until = now.epochMillis + Duration.toMillis(lease)
-    yield* sql`UPDATE ${sql(names.nodes)} SET expires_at = ${until} WHERE id = ${node}`
+    yield* sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`
+    // Afterwards: the write waits for others, who may be about to forget the node.
+    const known = yield* sql`SELECT id FROM ${sql(names.nodes)} WHERE id = ${node}`
     return known.length > 0
   })
 
@@ -754,7 +599,7 @@ const recover = (
     const { names, sql } = db
     yield* sql`DELETE FROM ${sql(names.nodes)} WHERE expires_at < ${now.epochMillis}`
     const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running'
-      AND node NOT IN (SELECT id FROM ${sql(names.nodes)}) ORDER BY scheduled_at, id LIMIT ${limit}`
+      AND node NOT IN (SELECT id FROM ${sql(names.nodes)}) ORDER BY scheduled_at, id ${limitTo(db, limit)}`
     const lost = (yield* SqlRuns.read(rows)).filter(Run.isRunning)
     return yield* settle(
       db,

@@ -15,7 +15,17 @@ import type * as Job from "./Job.ts"
 import * as Policy from "./Policy.ts"
 import * as Run from "./Run.ts"
 import type { StoreError } from "./SchedulerError.ts"
-import { type Database, inPages, isOneOf, PAGE } from "./SqlDatabase.ts"
+import {
+  byIndex,
+  type Database,
+  inPages,
+  insertNew,
+  isOneOf,
+  limitTo,
+  overwrite,
+  PAGE,
+  thenJoin
+} from "./SqlDatabase.ts"
 import * as SqlRows from "./SqlRows.ts"
 import { orphanPolicy, type RunFilter } from "./StoreAnswer.ts"
 
@@ -31,23 +41,106 @@ export const find = ({ names, sql }: Database, runId: string): Effect.Effect<Opt
   )
 
 /**
+ * Holds a run, and gives it as it then is.
+ *
+ * @since 0.1.0
+ * @category holding
+ */
+export const holdOne = (db: Database, runId: string): Effect.Effect<Option.Option<Run.Run>, Failure> =>
+  Effect.flatMap(
+    db.sql<SqlRows.RunRow>`SELECT * FROM ${db.sql(db.names.runs)} WHERE id = ${runId} ${db.hold}`,
+    (rows) => Effect.transposeMapOption(Arr.head(rows), SqlRows.readRun)
+  )
+
+/**
+ * Holds those of some runs that are under way.
+ *
+ * @since 0.1.0
+ * @category holding
+ */
+export const holdRunning = (db: Database, ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Run.Run>, Failure> =>
+  Effect.flatMap(
+    db.sql<SqlRows.RunRow>`SELECT * FROM ${db.sql(db.names.runs)} WHERE ${isOneOf(db, "id", ids)}
+      AND state = 'Running' ORDER BY id ${db.hold}`,
+    read
+  )
+
+/**
+ * Holds runs that may start, with their jobs, if nobody else holds either.
+ *
+ * @since 0.1.0
+ * @category holding
+ */
+export const holdPending = (
+  db: Database,
+  now: DateTime.Utc,
+  tasks: ReadonlySet<string>,
+  limit: number
+): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  const { names, sql } = db
+  const rows = sql<SqlRows.RunRow>`SELECT r.* FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
+    ${thenJoin(db)} ${sql(names.jobs)} j
+      ON j.incarnation = r.incarnation
+    WHERE r.state = 'Pending' AND r.run_at <= ${now.epochMillis} AND ${isOneOf(db, "r.task", [...tasks])}
+      AND j.state <> 'Parked'
+    ORDER BY r.priority DESC, r.run_at, r.id ${limitTo(db, limit)} ${db.holdFreeBoth}`
+  return Effect.flatMap(rows, read)
+}
+
+/**
  * @since 0.1.0
  * @category statements
  */
 export const read = (rows: ReadonlyArray<SqlRows.RunRow>) => Effect.forEach(rows, SqlRows.readRun)
 
 /**
+ * Writes one run as `writeAll` does.
+ *
  * @since 0.1.0
  * @category statements
  */
-export const write = <R extends Run.Run>(
-  { names, sql }: Database,
-  run: R,
-  { policy }: { readonly policy: Policy.Policy } = ORPHAN
-): Effect.Effect<R, SqlError> => {
-  const { id, ...columns } = SqlRows.toRunColumns(run, policy.retention)
-  return Effect.as(sql`UPDATE ${sql(names.runs)} SET ${sql.update({ ...columns })} WHERE id = ${id}`, run)
-}
+export const write = <R extends Run.Run>(db: Database, run: R, job?: Owner): Effect.Effect<R, SqlError> =>
+  Effect.as(
+    writeAll(db, [run], () => job),
+    run
+  )
+
+/** What decides how long a run is kept. */
+type Owner = Pick<Job.Job, "policy">
+
+/** What changes of a run that is stored. */
+const CHANGING = [
+  "run_at",
+  "attempt",
+  "failures",
+  "crashes",
+  "state",
+  "node",
+  "cancel_node",
+  "started_at",
+  "finished_at",
+  "keep_until",
+  "detail"
+]
+
+/**
+ * Writes runs that are there and that nobody else can write: their jobs are held, or they themselves are.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const writeAll = (
+  db: Database,
+  runs: ReadonlyArray<Run.Run>,
+  ownerOf: (run: Run.Run) => Owner | undefined
+): Effect.Effect<unknown, SqlError> =>
+  inPages(runs, (page) => {
+    const rows = page.map((run) => ({
+      ...SqlRows.toRunColumns(run, (ownerOf(run) ?? ORPHAN).policy.retention),
+      made_at: 0
+    }))
+    return overwrite(db, db.names.runs, "id", CHANGING, rows)
+  })
 
 /**
  * A run whose job is gone, or in another life.
@@ -83,16 +176,17 @@ export const insert = (
     (ids) => new Set(ids)
   )
 
-const insertPage = ({ names, sql }: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
+const insertPage = (db: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
   Effect.gen(function* () {
+    const { names, sql } = db
     const ids = rows.map(({ id }) => id)
-    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE ${sql.in("id", ids)}`
+    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE ${isOneOf(db, "id", ids)}`
     const taken = new Set(known.map(({ id }) => id))
-    const values = sql.insert(rows.map((row) => ({ ...row })))
-    yield* sql.onDialectOrElse({
-      mysql: () => sql`INSERT IGNORE INTO ${sql(names.runs)} ${values}`,
-      orElse: () => sql`INSERT INTO ${sql(names.runs)} ${values} ON CONFLICT DO NOTHING`
-    })
+    yield* insertNew(
+      db,
+      names.runs,
+      rows.map((row) => ({ ...row }))
+    )
     return ids.filter((id) => !taken.has(id))
   })
 
@@ -109,19 +203,20 @@ export const toRows = (runs: ReadonlyArray<Run.Run>, { policy }: Job.Job, madeAt
  * @since 0.1.0
  * @category statements
  */
-export const list = ({ names, sql }: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  const { names, sql } = db
   const { after, from, jobId, limit = 100, order, states, task, to } = filter
   const [direction, beyond] = order === "oldest" ? [sql`ASC`, sql`>`] : [sql`DESC`, sql`<`]
   const where = [
     ...(jobId === undefined ? [] : [sql`job_id = ${jobId}`]),
     ...(task === undefined ? [] : [sql`task = ${task}`]),
-    ...(states === undefined ? [] : [isOneOf(sql, "state", states)]),
+    ...(states === undefined ? [] : [isOneOf(db, "state", states)]),
     ...(from === undefined ? [] : [sql`scheduled_at >= ${from.epochMillis}`]),
     ...(to === undefined ? [] : [sql`scheduled_at <= ${to.epochMillis}`]),
     ...(after === undefined ? [] : [isBeyond(sql, beyond, after)])
   ]
   const rows = sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.and(where)}
-    ORDER BY scheduled_at ${direction}, id ${direction} LIMIT ${limit}`
+    ORDER BY scheduled_at ${direction}, id ${direction} ${limitTo(db, limit)}`
   return Effect.flatMap(rows, read)
 }
 
@@ -182,12 +277,13 @@ export const loadsOf = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effe
     }
   )
 
-const loadRows = ({ names, sql }: Database, jobs: ReadonlyArray<Job.Job>) => {
+const loadRows = (db: Database, jobs: ReadonlyArray<Job.Job>) => {
+  const { names, sql } = db
   const ids = jobs.map(({ id }) => id)
   const isBackfill = sql`CASE WHEN priority = ${Policy.LEAST_PRIORITY} THEN 1 ELSE 0 END`
   return sql<LoadRow>`SELECT job_id, incarnation, state, is_backfill, COUNT(*) AS n
     FROM (SELECT job_id, incarnation, state, ${isBackfill} AS is_backfill FROM ${sql(names.runs)}
-      WHERE ${sql.in("job_id", ids)} AND finished_at IS NULL) live
+      WHERE ${isOneOf(db, "job_id", ids)} AND finished_at IS NULL) live
     GROUP BY job_id, incarnation, state, is_backfill`
 }
 
@@ -248,8 +344,10 @@ export const promote = (db: Database, job: Job.Job, load: Load): Effect.Effect<R
     const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
       AND state = 'Queued' ORDER BY CASE WHEN priority = ${Policy.LEAST_PRIORITY} THEN 1 ELSE 0 END, made_at,
       CASE WHEN priority = ${Policy.LEAST_PRIORITY} THEN 0 ELSE scheduled_at END, LENGTH(run_key), run_key
-      LIMIT ${live + past}`
-    return yield* Effect.forEach(yield* read(rows), (run) => write(db, Run.promote(run), job))
+      ${limitTo(db, live + past)}`
+    const promoted = (yield* read(rows)).map((run) => Run.promote(run))
+    yield* writeAll(db, promoted, () => job)
+    return promoted
   })
 }
 
@@ -270,12 +368,13 @@ export const makeRoom = (
     const { names, sql } = db
     const oldest = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
       AND finished_at IS NULL AND state <> 'Waiting' AND priority <> ${Policy.LEAST_PRIORITY}
-      ORDER BY CASE WHEN state = 'Queued' THEN 1 ELSE 0 END, ${inOrder(sql)} LIMIT ${count}`
+      ORDER BY CASE WHEN state = 'Queued' THEN 1 ELSE 0 END, ${inOrder(sql)} ${limitTo(db, count)}`
     const instances = oldest.map(({ instance }) => instance)
     const followers = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
-      AND state = 'Waiting' AND ${isOneOf(sql, "instance", instances)} ORDER BY ${inOrder(sql)}`
+      AND state = 'Waiting' AND ${isOneOf(db, "instance", instances)} ORDER BY ${inOrder(sql)}`
     const runs = yield* read([...oldest, ...followers])
-    const called = yield* Effect.forEach(runs, (run) => write(db, callOff(run, now, "overlap"), job))
+    const called = runs.map((run) => callOff(run, now, "overlap"))
+    yield* writeAll(db, called, () => job)
     return called.filter((run) => !Run.isLive(run))
   })
 }
@@ -300,7 +399,7 @@ export const inherit = (db: Database, was: Run.Run, job: Job.Job): Effect.Effect
   return Effect.gen(function* () {
     const { names, sql } = db
     const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${ofJob(db, job)}
-      AND instance = ${was.instance} AND state = 'Waiting' ORDER BY scheduled_at LIMIT 1`
+      AND instance = ${was.instance} AND state = 'Waiting' ORDER BY scheduled_at ${limitTo(db, 1)}`
     const heirs = (yield* read(rows)).map((run) =>
       was.state._tag === "Queued" ? Run.hold(run, "Queued") : Run.promote(run)
     )
@@ -335,31 +434,54 @@ export const forget = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effec
     { discard: true }
   )
 
-const forgetOldest = ({ names, sql }: Database, { id, policy }: Job.Job) =>
+const forgetOldest = (db: Database, { id, policy }: Job.Job) =>
   Effect.gen(function* () {
+    const { names, sql } = db
     // The rest of a history that is much too long is given up when the next runs end.
-    const rows = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE job_id = ${id}
+    const rows = yield* sql<Named>`SELECT id FROM ${sql(names.runs)} WHERE job_id = ${id}
       AND finished_at IS NOT NULL ORDER BY finished_at DESC, scheduled_at DESC, LENGTH(run_key) DESC, run_key DESC
-      LIMIT ${10 * PAGE} OFFSET ${policy.retention.count}`
-    yield* inPages(
-      rows.map((row) => row.id),
-      (page) => sql`DELETE FROM ${sql(names.runs)} WHERE ${sql.in("id", page)}`
-    )
+      ${limitTo(db, 10 * PAGE, policy.retention.count)}`
+    yield* drop(db, rows)
   })
 
+type Named = Pick<SqlRows.RunRow, "id">
+
+const drop = (db: Database, rows: ReadonlyArray<Named>) =>
+  inPages(
+    rows.map(({ id }) => id),
+    (page) => db.sql`DELETE FROM ${db.sql(db.names.runs)} WHERE ${isOneOf(db, "id", page)}`
+  )
+
 /**
- * Gives up ended runs, and finished jobs, that have been kept long enough; says how many runs.
+ * Gives up ended runs, and finished jobs, that have been kept long enough and that nobody else holds; says how many runs.
  *
  * @since 0.1.0
  * @category history
  */
-export const prune = ({ names, sql }: Database, { epochMillis: now }: DateTime.Utc): Effect.Effect<number, SqlError> =>
+export const prune = (db: Database, { epochMillis: now }: DateTime.Utc): Effect.Effect<number, SqlError> =>
   Effect.gen(function* () {
-    const [old] = yield* sql<{ n: number | string }>`SELECT COUNT(*) AS n FROM ${sql(names.runs)}
-      WHERE keep_until <= ${now}`
-    yield* sql`DELETE FROM ${sql(names.runs)} WHERE keep_until <= ${now}`
-    // Finished jobs may still be fired.
-    yield* sql`DELETE FROM ${sql(names.jobs)} WHERE keep_until <= ${now}
-      AND id NOT IN (SELECT job_id FROM ${sql(names.runs)} WHERE finished_at IS NULL)`
-    return Number(old?.n ?? 0)
+    const { names, sql } = db
+    const batch = 10 * PAGE
+    let pruned = 0
+    for (let isLast = false; !isLast; ) {
+      const old = yield* sql<Named>`SELECT id FROM ${sql(names.runs)} WHERE keep_until <= ${now}
+        ${limitTo(db, batch)} ${db.holdFree}`
+      yield* drop(db, old)
+      pruned += old.length
+      isLast = old.length < batch
+    }
+    yield* pruneJobs(db, now)
+    return pruned
+  })
+
+const pruneJobs = (db: Database, now: number) =>
+  Effect.gen(function* () {
+    const { names, sql } = db
+    const over = yield* sql<Named>`SELECT id FROM ${sql(names.jobs)} WHERE keep_until <= ${now} ${db.holdFree}`
+    yield* inPages(
+      over.map(({ id }) => id),
+      // Finished jobs may still be fired.
+      (page) => sql`DELETE FROM ${sql(names.jobs)} WHERE ${isOneOf(db, "id", page)} AND id NOT IN
+        (SELECT job_id FROM ${sql(names.runs)} WHERE ${isOneOf(db, "job_id", page)} AND finished_at IS NULL)`
+    )
   })
