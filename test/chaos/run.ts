@@ -1,0 +1,67 @@
+/** Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite`. */
+import { argv } from "node:process"
+import { plans } from "./Faults.ts"
+import { Postgres } from "./Postgres.ts"
+import { print } from "./Report.ts"
+import * as Scenario from "./Scenario.ts"
+
+const DATABASES = ["sqlite", "postgres"] as const
+const SCALE = { jobs: 100, seconds: 12, once: 20 }
+
+const words = argv.slice(2)
+const known: ReadonlyArray<string> = [...plans.map(({ name }) => name), ...DATABASES]
+const unknown = words.filter((word) => !known.includes(word))
+
+const chosen = <A extends string>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
+  const named = all.filter((name) => words.includes(name))
+  return named.length === 0 ? all : named
+}
+
+let server: Postgres | undefined
+
+const endAtOnce = (): void => {
+  for (const clear of Scenario.leftovers) clear()
+  void Promise.resolve(server?.stop()).finally(() => process.exit(130))
+}
+
+const progress = ({ attempts, isSettled, notices, outputs, violations }: Scenario.Report): void => {
+  const others = Object.entries(notices).map(([name, count]) => `${name} ${count}`)
+  console.error(`  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}; ${others.join(", ")}`)
+  for (const { detail, job, runId, tag } of violations.slice(0, 10))
+    console.error(`  ${tag} ${runId || job}: ${detail}`)
+  if (violations.length > 0 || !isSettled) console.error(outputs.slice(-4000))
+}
+
+const runOn = async (database: (typeof DATABASES)[number]): Promise<ReadonlyArray<Scenario.Report>> => {
+  const names = chosen(plans.map(({ name }) => name))
+  const wanted = plans.filter(({ databases, name }) => names.includes(name) && databases.includes(database))
+  if (database === "postgres" && wanted.length > 0) server = await Postgres.start()
+  const reports: Array<Scenario.Report> = []
+  for (const plan of wanted) {
+    console.error(`${plan.name} on ${database}`)
+    const report = await Scenario.run({ plan, server, ...SCALE })
+    reports.push(report)
+    progress(report)
+  }
+  return reports
+}
+
+const main = async (): Promise<void> => {
+  const reports: Array<Scenario.Report> = []
+  try {
+    for (const database of chosen(DATABASES)) reports.push(...(await runOn(database)))
+  } finally {
+    await server?.stop()
+  }
+  print(reports)
+  if (reports.some(({ isSettled, violations }) => !isSettled || violations.length > 0)) process.exitCode = 1
+}
+
+if (unknown.length > 0) {
+  console.error(`Unknown: ${unknown.join(", ")}. There are: ${known.join(", ")}.`)
+  process.exitCode = 1
+} else {
+  process.on("SIGINT", endAtOnce)
+  process.on("SIGTERM", endAtOnce)
+  await main()
+}
