@@ -29,19 +29,7 @@ import type {
   Step
 } from "./StoreAnswer.ts"
 
-export type {
-  Change,
-  Claim,
-  ClaimedJob,
-  Counts,
-  Fired,
-  JobFilter,
-  OnConflict,
-  Reconciliation,
-  Removal,
-  RunFilter,
-  Step
-} from "./StoreAnswer.ts"
+export type * from "./StoreAnswer.ts"
 
 /**
  * The times by which the schedulers on a store live: how long they sleep at most, how long a node is trusted after its
