@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
+import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -37,6 +37,7 @@ import {
   InvalidArchive,
   InvalidOption,
   type InvalidPayload,
+  issuesOf,
   type JobExists,
   JobNotFound,
   RunNotFound,
@@ -188,7 +189,7 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
     }
     /**
      * Runs a job for its past times from `from` to `to`, both inclusive: one at a time, whenever no other run waits for
-     * the slot. More than `limit` (default 1000) times are refused.
+     * the slot. More than `limit` (default 1000, at most 100 000) times are refused.
      */
     readonly backfill: (
       id: string,
@@ -198,7 +199,7 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
         readonly limit?: number | undefined
       }
     ) => Effect.Effect<ReadonlyArray<Run.Run>, JobNotFound | InvalidOption | StoreError>
-    /** The next `count` (default 5) nominal times of a job as it stands, or of a trigger if it were added now. */
+    /** The next `count` (default 5, at most 10 000) nominal times of a job as it stands, or of a trigger if it were added now. */
     readonly preview: (
       of: string | Trigger.Trigger,
       count?: number
@@ -432,13 +433,7 @@ const importJobs = (self: Engine, archive: unknown, onConflict: OnConflict) =>
 const encodeArchive = Schema.encodeSync(Job.Archive)
 const decodeArchive = Schema.decodeUnknown(Job.Archive, { errors: "all" })
 
-const unreadable = (error: ParseResult.ParseError): InvalidArchive =>
-  new InvalidArchive({
-    issues: ParseResult.ArrayFormatter.formatErrorSync(error).map(({ message, path }) => ({
-      path: path.map(String).join("."),
-      message
-    }))
-  })
+const unreadable = (error: ParseResult.ParseError): InvalidArchive => new InvalidArchive({ issues: issuesOf(error) })
 
 const remove = (self: Engine, target: string | JobFilter) =>
   Effect.gen(function* () {
@@ -600,12 +595,20 @@ const awaitRun = (self: Engine, runId: string): Effect.Effect<Run.Run, RunNotFou
     }
   }).pipe(Effect.scoped)
 
-const BACKFILL = 1000
+const BACKFILL = { usual: 1000, most: 100_000 }
+
+/** A range without a bound would keep the caller busy for as long as the trigger has times. */
+const checkLimit = (limit: number): Effect.Effect<number, InvalidOption> => {
+  const expected = `a whole number from 1 to ${BACKFILL.most}`
+  return Number.isSafeInteger(limit) && limit >= 1 && limit <= BACKFILL.most
+    ? Effect.succeed(limit)
+    : new InvalidOption({ option: "limit", value: String(limit), expected })
+}
 
 const backfill = (self: Engine, id: string, range: Parameters<Scheduler["Type"]["backfill"]>[1]) =>
   Effect.gen(function* () {
     const now = yield* DateTime.now
-    const limit = range.limit ?? BACKFILL
+    const limit = yield* checkLimit(range.limit ?? BACKFILL.usual)
     const times = pastTimes(yield* findJob(self, id), utc(range.from), DateTime.min(utc(range.to), now), limit + 1)
     if (times.length > limit) return yield* tooMany(utc(range.to), limit)
     const origin = yield* SchedulerTracer.origin
@@ -626,6 +629,8 @@ const pastTimes = (job: Job.Job, from: DateTime.Utc, to: DateTime.Utc, limit: nu
   return found
 }
 
+const PREVIEW = 10_000
+
 const preview = (self: Engine, of: string | Trigger.Trigger, count: number) =>
   Effect.gen(function* () {
     const now = yield* DateTime.now
@@ -633,7 +638,7 @@ const preview = (self: Engine, of: string | Trigger.Trigger, count: number) =>
     const times = Job.occurrences(job)
     const found: Array<DateTime.Utc> = []
     let at = Option.match(job.nextRunTime, { onNone: () => Infinity, onSome: DateTime.toEpochMillis })
-    const most = Math.min(count, job.policy.limit - job.fired)
+    const most = Math.min(count, PREVIEW, job.policy.limit - job.fired)
     for (; found.length < most && Occurrences.isInstant(at); at = times.next(at)) found.push(Occurrences.instant(at))
     return found
   })

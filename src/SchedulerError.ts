@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
 /**
@@ -23,6 +24,20 @@ export class InvalidTrigger extends Schema.TaggedError<InvalidTrigger>()("Invali
     return `Invalid ${this.field} ${JSON.stringify(this.text)}${where}: ${this.reason}; expected ${this.expected}`
   }
 }
+
+/**
+ * What a Schema refuses: the path of each field at fault, and why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const issuesOf = (
+  error: ParseResult.ParseError
+): ReadonlyArray<{ readonly path: string; readonly message: string }> =>
+  ParseResult.ArrayFormatter.formatErrorSync(error).map(({ message, path }) => ({
+    path: path.map(String).join("."),
+    message
+  }))
 
 /**
  * A payload that its task's schema refuses; each issue names the path of the field.

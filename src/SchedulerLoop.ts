@@ -130,8 +130,13 @@ interface Actor {
   readonly state: State
 }
 
-/** At most so many jobs are claimed, or runs recovered, in one transaction. */
-const BATCH = 500
+/**
+ * At most so many jobs are claimed, or runs started or recovered, in one transaction.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const BATCH = 500
 
 /** More runs than any node holds. */
 const UNBOUNDED = 1_000_000
@@ -139,8 +144,13 @@ const UNBOUNDED = 1_000_000
 // Timers of more than 2³¹ − 1 milliseconds never fire.
 const LONGEST_TIMER = 2_147_483_647
 
-/** How often old history is given up and the gauges are set, in milliseconds. */
-const CLEANING = 60_000
+/**
+ * How often old history is given up and the gauges are set, in milliseconds.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const CLEANING = 60_000
 
 /** Clocks that differ by less are only imprecise, in milliseconds. */
 const JUMP = 1000
@@ -233,7 +243,8 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
 // ---------------------------------------------------------------------------------------------------------------------
 
 const send = (self: Actor, message: Message): void => {
-  self.inbox.push(message)
+  // Whatever is there already wakes the loop as well: hints do not pile up while the store has no answer.
+  if (message._tag !== "Wake" || self.inbox.length === 0) self.inbox.push(message)
   self.bell.unsafeOpen()
 }
 

@@ -14,6 +14,7 @@ import * as Policy from "./Policy.ts"
 import { PriorityQueue } from "./PriorityQueue.ts"
 import * as Run from "./Run.ts"
 import { ofClaimed, ofStep, type SchedulerEvent } from "./SchedulerEvent.ts"
+import { BATCH, CLEANING } from "./SchedulerLoop.ts"
 import type { Step } from "./StoreAnswer.ts"
 import type * as Trigger from "./Trigger.ts"
 
@@ -95,10 +96,6 @@ const millisOf = (instant: DateTime.DateTime.Input): number => DateTime.toEpochM
 
 const TASK = "Simulated"
 const TASKS: ReadonlySet<string> = new Set([TASK])
-
-/** As often as the scheduler's actor, in milliseconds. */
-const CLEANING = 60_000
-const BATCH = 500
 
 interface Ending {
   readonly run: Run.Running

@@ -9,13 +9,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as ParseResult from "effect/ParseResult"
+import type * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Policy from "./Policy.ts"
 import type { RunContext } from "./RunContext.ts"
-import { InvalidPayload } from "./SchedulerError.ts"
+import { InvalidPayload, issuesOf } from "./SchedulerError.ts"
 
 /**
  * @since 0.1.0
@@ -155,10 +155,7 @@ export const encodePayload = (self: Any, payload: unknown): Either.Either<unknow
 const refusal = (self: Any, error: ParseResult.ParseError): InvalidPayload =>
   new InvalidPayload({
     task: self.name,
-    issues: ParseResult.ArrayFormatter.formatErrorSync(error).map(({ message, path }) => ({
-      path: path.map(String).join("."),
-      message
-    }))
+    issues: issuesOf(error)
   })
 
 type Issue = { readonly path: string; readonly message: string }

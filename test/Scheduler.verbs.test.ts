@@ -459,6 +459,16 @@ describe("awaitRun", () => {
     }))
 })
 
+describe("a preview", () => {
+  it.effect("of any number of times ends", () =>
+    Effect.gen(function* () {
+      const scheduler = yield* Scheduler.Scheduler
+      const times = yield* scheduler.preview(Trigger.interval({ millis: 1 }), Infinity)
+      assert.strictEqual(times.length, 10_000)
+    }).pipe(Effect.provide(Layer.provide(Scheduler.layer(), [Executor.layerFiber(), JobStore.layerMemory])))
+  )
+})
+
 describe("backfill", () => {
   const past = { from: utc(MINUTE), to: utc(5 * MINUTE) }
 
@@ -506,6 +516,9 @@ describe("backfill", () => {
       assert.deepInclude(refused, { _tag: "InvalidOption", option: "to" })
       assert.strictEqual((yield* Effect.flip(scheduler.backfill("a", { ...past, limit: 4 })))._tag, "InvalidOption")
       assert.deepStrictEqual(yield* scheduler.runs(), [])
+      for (const limit of [0, 1.5, Number.NaN, Infinity]) {
+        assert.strictEqual((yield* Effect.flip(scheduler.backfill("a", { ...past, limit })))._tag, "InvalidOption")
+      }
       assert.strictEqual((yield* scheduler.backfill("a", { ...past, limit: 5 })).length, 5)
       assert.strictEqual((yield* Effect.flip(scheduler.backfill("b", past)))._tag, "JobNotFound")
     }))
