@@ -1,15 +1,22 @@
-/** Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite`. */
+/** Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite --jobs 500`. */
 import { argv } from "node:process"
+import { parseArgs } from "node:util"
+import { KINDS, type Kind, type Server } from "./Database.ts"
 import { plans } from "./Faults.ts"
 import { Postgres } from "./Postgres.ts"
 import { print } from "./Report.ts"
 import * as Scenario from "./Scenario.ts"
 
-const DATABASES = ["sqlite", "postgres"] as const
-const SCALE = { jobs: 100, seconds: 12, once: 20 }
+const { positionals: words, values } = parseArgs({
+  args: argv.slice(2),
+  allowPositionals: true,
+  options: { jobs: { type: "string", default: "1000" }, seconds: { type: "string", default: "40" } }
+})
 
-const words = argv.slice(2)
-const known: ReadonlyArray<string> = [...plans.map(({ name }) => name), ...DATABASES]
+/** How many recurring jobs, for how long they are due, and how many one-off jobs. */
+const SCALE = { jobs: Number(values.jobs), seconds: Number(values.seconds), once: Math.ceil(Number(values.jobs) / 5) }
+
+const known: ReadonlyArray<string> = [...plans.map(({ name }) => name), ...KINDS]
 const unknown = words.filter((word) => !known.includes(word))
 
 const chosen = <A extends string>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
@@ -17,7 +24,7 @@ const chosen = <A extends string>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
   return named.length === 0 ? all : named
 }
 
-let server: Postgres | undefined
+let server: Server | undefined
 
 const endAtOnce = (): void => {
   for (const clear of Scenario.leftovers) clear()
@@ -32,7 +39,7 @@ const progress = ({ attempts, isSettled, notices, outputs, violations }: Scenari
   if (violations.length > 0 || !isSettled) console.error(outputs.slice(-4000))
 }
 
-const runOn = async (database: (typeof DATABASES)[number]): Promise<ReadonlyArray<Scenario.Report>> => {
+const runOn = async (database: Kind): Promise<ReadonlyArray<Scenario.Report>> => {
   const names = chosen(plans.map(({ name }) => name))
   const wanted = plans.filter(({ databases, name }) => names.includes(name) && databases.includes(database))
   if (database === "postgres" && wanted.length > 0) server = await Postgres.start()
@@ -49,7 +56,7 @@ const runOn = async (database: (typeof DATABASES)[number]): Promise<ReadonlyArra
 const main = async (): Promise<void> => {
   const reports: Array<Scenario.Report> = []
   try {
-    for (const database of chosen(DATABASES)) reports.push(...(await runOn(database)))
+    for (const database of chosen(KINDS)) reports.push(...(await runOn(database)))
   } finally {
     await server?.stop()
   }
