@@ -8,6 +8,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -37,10 +38,17 @@ export interface Database {
 }
 
 /**
+ * A database whose server ends a transaction that its node leaves idle for longer than `patience`: a process that stands
+ * still, or that the network has cut off, must not hold rows against all others for as long.
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
+export const make = (
+  sql: SqlClient.SqlClient,
+  names: SqlMigrations.Tables,
+  patience: Duration.Duration = Duration.infinity
+): Database => {
   const dialect = sql.onDialectOrElse({ sqlite: () => "sqlite", mysql: () => "mysql", orElse: () => "pg" })
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
   const alone = {
@@ -55,19 +63,20 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Dat
     case "sqlite":
       return { sql, names, ...alone, transaction: (effect) => sql.withTransaction(lockAndDo(sql, names, effect)) }
     case "mysql": {
-      const transact = readCommitted(sql)
+      const transact = withTransaction(sql, readCommitted(patience))
       // MariaDB has no OF.
       return { sql, names, ...shared, isMysql: true, holdFreeBoth: free, transaction: (_) => persist(transact(_)) }
     }
     default: {
       const holdFreeBoth = sql.literal("FOR UPDATE OF r, j SKIP LOCKED")
+      const transact = withTransaction(sql, neverIdle(patience))
       return {
         sql,
         names,
         ...shared,
         isMysql: false,
         holdFreeBoth,
-        transaction: (_) => persist(sql.withTransaction(_))
+        transaction: (_) => persist(transact(_))
       }
     }
   }
@@ -79,25 +88,54 @@ const NOTHING = (sql: SqlClient.SqlClient): Fragment => sql.literal("")
 const lockAndDo = <A, E>(sql: SqlClient.SqlClient, names: SqlMigrations.Tables, effect: Effect.Effect<A, E>) =>
   Effect.zipRight(sql`UPDATE ${sql(names.nodes)} SET id = id WHERE id = ''`, effect)
 
+/** How transactions begin and end. */
+interface Brackets {
+  readonly begin: string
+  readonly commit: string
+  readonly rollback: string
+}
+
+/** Nobody waits for so long, and databases take no larger number. */
+const LONGEST = 86_400_000
+
+const neverIdle = (patience: Duration.Duration): Brackets => {
+  const millis = Math.ceil(Math.min(Duration.toMillis(patience), LONGEST))
+  return {
+    begin: `BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${millis}`,
+    commit: "COMMIT",
+    rollback: "ROLLBACK"
+  }
+}
+
 /**
  * Transactions in which every statement sees what others have committed, as PostgreSQL's do; by default those of MySQL
  * read what was there at their first read, and lock the gaps between rows.
  */
-const readCommitted = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransaction"] =>
+const readCommitted = (patience: Duration.Duration): Brackets => {
+  const seconds = Math.ceil(Math.min(Duration.toMillis(patience), LONGEST) / 1000)
+  // MySQL has nothing that is for transactions alone, and an idle connection of the pool should stay.
+  const relax = "SET SESSION wait_timeout = DEFAULT"
+  return {
+    begin: `SET SESSION wait_timeout = ${seconds}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN`,
+    commit: `COMMIT; ${relax}`,
+    rollback: `ROLLBACK; ${relax}`
+  }
+}
+
+const withTransaction = (
+  sql: SqlClient.SqlClient,
+  { begin, commit, rollback }: Brackets
+): SqlClient.SqlClient["withTransaction"] =>
   SqlClient.makeWithTransaction({
     transactionTag: SqlClient.TransactionConnection,
     spanAttributes: [],
     acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
       Effect.map(Scope.extend(sql.reserve, scope), (connection) => [scope, connection] as const)
     ),
-    begin: (_) =>
-      Effect.zipRight(
-        _.executeUnprepared("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", [], undefined),
-        _.executeUnprepared("BEGIN", [], undefined)
-      ),
+    begin: (_) => _.executeUnprepared(begin, [], undefined),
     savepoint: (_, id) => _.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
-    commit: (_) => _.executeUnprepared("COMMIT", [], undefined),
-    rollback: (_) => _.executeUnprepared("ROLLBACK", [], undefined),
+    commit: (_) => _.executeUnprepared(commit, [], undefined),
+    rollback: (_) => _.executeUnprepared(rollback, [], undefined),
     rollbackSavepoint: (_, id) => _.executeUnprepared(`ROLLBACK TO SAVEPOINT effect_sql_${id}`, [], undefined)
   })
 

@@ -74,12 +74,13 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
   Effect.gen(function* () {
     const prefix = options.prefix ?? "scheduler_"
     const lease = Duration.decode(options.lease ?? "15 seconds")
+    const renewal = options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
     const maxClockSkew = Duration.decode(options.maxClockSkew ?? Duration.times(lease, 1 / 5))
     const migrate = SqlMigrations.run(prefix, options.schema)
     if (options.migrate ?? true) yield* refail("bring its tables up to date", migrate)
     const client = yield* SqlClient.SqlClient
     const names = SqlMigrations.tables(prefix, options.schema)
-    const database = SqlDatabase.make(client.withoutTransforms(), names)
+    const database = SqlDatabase.make(client.withoutTransforms(), names, renewal)
     const signal = SqlSignal.make(client, names.jobs)
     const hub = yield* PubSub.sliding<void>(1)
     const own = Stream.fromPubSub(hub)
@@ -88,7 +89,7 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
       timing: {
         poll: Duration.decode(options.poll ?? "5 seconds"),
         lease,
-        renewal: options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
+        renewal
       },
       changes: signal === undefined ? own : Stream.merge(own, signal.received)
     }
@@ -164,9 +165,7 @@ const nodeOperations = (db: Database, perform: Perform, maxClockSkew: Duration.D
     register: ({ lease, now }) =>
       refail("register a node", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), register(db, now, lease))),
     renew: ({ lease, node, now }) =>
-      refail("renew a lease", SqlClock.guard(db, now, maxClockSkew)).pipe(
-        Effect.zipRight(perform("renew a lease", renew(db, node, now, lease)))
-      ),
+      refail("renew a lease", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), renew(db, node, now, lease))),
     recover: (options) => perform("recover runs", recover(db, options)),
     release: (node) =>
       refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`))
@@ -583,6 +582,7 @@ const register = ({ names, sql }: Database, now: DateTime.Utc, lease: Duration.D
     return id
   })
 
+/** Each statement for itself: a node that falls silent in a transaction would hold its row against those who bury it. */
 const renew = ({ names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
   Effect.gen(function* () {
     yield* sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`

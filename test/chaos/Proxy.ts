@@ -15,6 +15,14 @@ interface Link {
   isDoomed: boolean
 }
 
+/** A text that a client will send, and what is to be done so many messages later. */
+interface Awaited {
+  readonly text: string
+  readonly act: () => void
+  link: Link | undefined
+  left: number
+}
+
 const NONE: ReadonlySet<Direction> = new Set()
 
 export class Proxy {
@@ -24,6 +32,7 @@ export class Proxy {
   private mute: ReadonlySet<Direction> = NONE
   private cutEvery = Infinity
   private commits = 0
+  private awaited: Awaited | undefined
   private readonly server: Server
   private readonly target: number
 
@@ -77,6 +86,11 @@ export class Proxy {
     this.cutEvery = every
   }
 
+  /** Does something once, as soon as a client has sent a text, and so many more messages on the same connection. */
+  once(text: string, act: () => void, more = 0): void {
+    this.awaited = { text, act, link: undefined, left: more }
+  }
+
   async close(): Promise<void> {
     for (const link of this.links) this.cut(link)
     await new Promise((resolve) => this.server.close(resolve))
@@ -94,9 +108,9 @@ export class Proxy {
     const pass = (deliver: () => void) => (link.mute.has(direction) ? link.swallowed.push(deliver) : deliver())
     from.setNoDelay(true)
     from.on("data", (data) => {
-      if (direction === "toServer") this.look(link, data)
-      else if (link.isDoomed) return this.cutAnswered(link)
+      if (direction === "toClient" && link.isDoomed) return this.cutAnswered(link)
       pass(() => to.write(data))
+      if (direction === "toServer") this.look(link, data)
     })
     // Errors are followed by a close.
     from.on("error", () => {})
@@ -108,11 +122,21 @@ export class Proxy {
     )
   }
 
-  /** PostgreSQL and MySQL both send the statement as text. */
+  /** PostgreSQL and MySQL both send statements as text. */
   private look(link: Link, data: Buffer): void {
+    this.await(link, data)
     if (!data.includes("COMMIT")) return
     this.commits++
     link.isDoomed = this.commits % this.cutEvery === 0
+  }
+
+  private await(link: Link, data: Buffer): void {
+    const { awaited } = this
+    if (awaited === undefined) return
+    if (awaited.link === undefined && data.includes(awaited.text)) awaited.link = link
+    if (awaited.link !== link || awaited.left-- > 0) return
+    this.awaited = undefined
+    awaited.act()
   }
 
   private cutAnswered(link: Link): void {
