@@ -316,7 +316,10 @@ const makeActor = (
     })
     const started = yield* Effect.makeLatch(autoStart)
     const fiber = yield* Effect.forkScoped(Effect.zipRight(started.await, loop.run))
-    yield* Effect.forkScoped(Stream.runForEach(store.changes, () => Effect.sync(() => loop.send({ _tag: "Wake" }))))
+    const wake = Stream.runForEach(store.changes, () => Effect.sync(() => loop.send({ _tag: "Wake" })))
+    // A mere client does not listen, not even for its end: to PostgreSQL that would be a connection of its own.
+    const listening = yield* Effect.makeLatch(autoStart)
+    yield* Effect.forkScoped(Effect.zipRight(listening.await, wake))
     const end = (wait: SchedulerLoop.Wait) =>
       Effect.suspend(() => {
         loop.send({ _tag: "Shutdown", wait })
@@ -326,7 +329,7 @@ const makeActor = (
     return {
       pauseAll: Effect.sync(() => loop.send({ _tag: "Pause" })),
       resumeAll: Effect.sync(() => loop.send({ _tag: "Resume" })),
-      start: Effect.asVoid(started.open),
+      start: Effect.zipRight(listening.open, Effect.asVoid(started.open)),
       shutdown: ({ wait = true } = {}) => Effect.asVoid(end(wait)),
       events: hub.events,
       subscribe: hub.subscribe,

@@ -1,10 +1,12 @@
 /** What one node's broken connections to a database server do to it and to the others. */
-import type { SqlClient } from "@effect/sql"
+import { SqlClient } from "@effect/sql"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Layer, Schedule } from "effect"
+import * as Executor from "../src/Executor.ts"
 import * as Job from "../src/Job.ts"
 import type * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
+import * as Scheduler from "../src/Scheduler.ts"
 import * as SqlJobStore from "../src/SqlJobStore.ts"
 import * as Trigger from "../src/Trigger.ts"
 import { portOf, through } from "./chaos/Database.ts"
@@ -104,6 +106,37 @@ const suite = (backend: Backend) =>
   })
 
 suite({ kind: "postgres", start: startPostgres, client: postgresClient })
+
+describe("a client of PostgreSQL", () => {
+  let server: Server
+  beforeAll(async () => {
+    server = await startPostgres()
+  }, 60_000)
+  afterAll(() => server.stop(), 60_000)
+
+  const onClient = <A, E>(body: Effect.Effect<A, E, SqlClient.SqlClient>) =>
+    Effect.provide(body, postgresClient(server.url, 1))
+
+  const connections = Effect.map(
+    Effect.flatMap(
+      SqlClient.SqlClient,
+      (sql) => sql<{ n: string }>`SELECT COUNT(*) AS n FROM pg_stat_activity WHERE backend_type = 'client backend'`
+    ),
+    ([row]) => Number(row?.n)
+  )
+
+  it.live("that never starts leaves no connection behind", () =>
+    Effect.gen(function* () {
+      const client = Scheduler.layer({ autoStart: false }).pipe(
+        Layer.provide([Executor.layerFiber(), SqlJobStore.layer()]),
+        Layer.provide(postgresClient(server.url))
+      )
+      for (let i = 0; i < 5; i++) yield* Effect.scoped(Layer.build(client))
+      const isDone = { until: (count: number) => count === 1, schedule: Schedule.spaced("50 millis") }
+      yield* connections.pipe(Effect.repeat(isDone), Effect.timeout("5 seconds"), onClient)
+    })
+  )
+})
 
 const mariadb = await findMariadb()
 if (mariadb !== undefined) {
