@@ -17,7 +17,7 @@ export const sleep = (millis: number): Promise<void> =>
 
 /** Waits for a condition, for so long at most; says whether it came. */
 export const until = async (isDone: () => boolean | Promise<boolean>, millis: number): Promise<boolean> => {
-  for (const end = Date.now() + millis; Date.now() < end; await sleep(50)) if (await isDone()) return true
+  for (const end = Date.now() + millis; Date.now() < end; await sleep(100)) if (await isDone()) return true
   return isDone()
 }
 

@@ -76,6 +76,7 @@ export interface Recorded {
   readonly scheduledAt: number
   readonly state: string
   readonly attempt: number
+  readonly finishedAt?: number
   readonly covers?: { readonly first: number; readonly last: number; readonly as: "coalesced" | "dropped" }
 }
 

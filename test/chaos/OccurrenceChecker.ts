@@ -136,8 +136,13 @@ const isAnyBetween = (sorted: ReadonlyArray<number>, from: number, to: number): 
   return low < sorted.length && sorted[low]! < to
 }
 
-/** Whether earlier runs of the job may have taken all its places at an instant. */
-const isFull = ({ evidence: { timing }, job, ofJob, time }: Occurrence): boolean => {
-  const earlier = ofJob.filter(({ scheduledAt, until }) => scheduledAt < time && until + timing.patience >= time)
+/** Whether earlier runs of the job, also such as never started, may have taken all its places at an instant. */
+const isFull = ({ evidence: { timing }, job, ofJob, records, time }: Occurrence): boolean => {
+  const since = time - timing.patience
+  const held = [
+    ...ofJob.filter(({ until }) => until >= since),
+    ...records.filter(({ finishedAt = 0, state }) => state !== "Skipped" && finishedAt >= since)
+  ]
+  const earlier = held.filter(({ scheduledAt }) => scheduledAt < time)
   return new Set(earlier.map(({ runId }) => runId)).size >= job.maxInstances
 }

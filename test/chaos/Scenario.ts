@@ -1,22 +1,17 @@
 /** One fault on one database, from the first job to the verdict. */
-import { Effect, Option } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as Executor from "../../src/Executor.ts"
-import { JobStore } from "../../src/JobStore.ts"
-import type * as Run from "../../src/Run.ts"
-import * as Scheduler from "../../src/Scheduler.ts"
 import type { SchedulerEvent } from "../../src/SchedulerEvent.ts"
+import { Client } from "./Client.ts"
 import { Cluster, sleep, until } from "./Cluster.ts"
-import { type Address, type Server, type StoreTiming, store, TIMING } from "./Database.ts"
+import { type Address, type Server, type StoreTiming, TIMING } from "./Database.ts"
 import type { FaultPlan } from "./Faults.ts"
 import * as History from "./History.ts"
 import { check } from "./HistoryChecker.ts"
 import type { Notice } from "./Log.ts"
 import { type TakeOver, takeOvers } from "./TakeOver.ts"
 import type { Violation } from "./Violation.ts"
-import * as Workload from "./Workload.ts"
 
 export interface Options {
   readonly plan: FaultPlan
@@ -73,15 +68,17 @@ const timingOf = ({ plan }: Options): StoreTiming => plan.timing ?? TIMING
 const judge = async (options: Options, cluster: Cluster, address: Address): Promise<Report> => {
   const { plan, server } = options
   await startAll(plan, cluster)
-  const jobs = await declare(options, address)
+  const client = new Client(address)
+  const jobs = await client.declare({ ...options, hasNew: plan.hasNew === true })
   const end = Math.max(...jobs.map(({ times }) => times.last))
   const [once] = await Promise.all([
-    addOneByOne(options, address, end),
+    client.addOneByOne({ ...options, until: end }),
     plan.disturb({ cluster, server, address, until: end - 2000 })
   ])
   await sleep(end - Date.now())
-  const isSettled = await until(() => isOver(address), PATIENCE)
-  const records = await recorded(address)
+  const isSettled = await until(() => client.isOver(), PATIENCE)
+  const records = await client.records()
+  await client.close()
   await cluster.close(20_000)
   return toReport(options, cluster, address, isSettled, {
     jobs: [...jobs, ...once],
@@ -145,68 +142,3 @@ const countNotices = (cluster: Cluster): Record<string, number> => {
   }
   return counts
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// the clients
-// ---------------------------------------------------------------------------------------------------------------------
-
-const asClient = <A, E>(address: Address, effect: Effect.Effect<A, E, Scheduler.Scheduler | JobStore>): Promise<A> =>
-  Effect.gen(function* () {
-    const scheduler = yield* Scheduler.make({ autoStart: false })
-    return yield* Effect.provideService(effect, Scheduler.Scheduler, scheduler)
-  }).pipe(Effect.scoped, Effect.provide(Executor.layerFiber()), Effect.provide(store(address)), Effect.runPromise)
-
-/** How long before the first job is due all of them are to be stored, in milliseconds. */
-const LEAD = 1500
-
-const declare = async ({ jobs: count, plan, seconds }: Options, address: Address) => {
-  const jobs = Workload.recurring({ count, seconds, from: Date.now() + LEAD, hasNew: plan.hasNew === true })
-  const add = Effect.flatMap(Scheduler.Scheduler, (scheduler) => scheduler.addAll(jobs.map((job) => job.declaration)))
-  await asClient(address, add)
-  return jobs.map(({ spec }) => spec)
-}
-
-/** Adds jobs that are due half a second later, as long as there is time. */
-const addOneByOne = ({ once, seconds }: Options, address: Address, end: number) => {
-  const indices = Array.from({ length: once }, (_, index) => index)
-  const pause = (seconds * 1000) / once
-  const add = (index: number) =>
-    Effect.gen(function* () {
-      yield* Effect.sleep(pause)
-      if (Date.now() > end) return []
-      const scheduler = yield* Scheduler.Scheduler
-      const { declaration, spec } = Workload.oneOff(index, Date.now() + 500)
-      const isAdded = yield* Effect.isSuccess(scheduler.addAll([declaration]))
-      return [isAdded ? spec : { ...spec, isUnsure: true }]
-    })
-  return asClient(
-    address,
-    Effect.map(Effect.forEach(indices, add), (specs): ReadonlyArray<History.JobSpec> => specs.flat())
-  )
-}
-
-const isOver = (address: Address): Promise<boolean> =>
-  asClient(
-    address,
-    Effect.map(
-      Effect.flatMap(JobStore, (jobs) => jobs.counts),
-      (counts) => Object.values(counts).every((count) => count === 0)
-    )
-  ).catch(() => false)
-
-const recorded = (address: Address): Promise<ReadonlyArray<History.Recorded>> =>
-  asClient(
-    address,
-    Effect.map(
-      Effect.flatMap(Scheduler.Scheduler, (scheduler) => scheduler.runs({ limit: 1_000_000 })),
-      (runs) => runs.map(toRecord)
-    )
-  )
-
-const toRecord = ({ attempt, covers, id, jobId, scheduledAt, state }: Run.Run): History.Recorded => ({
-  ...{ runId: id, job: jobId, scheduledAt: scheduledAt.epochMillis, attempt, state: state._tag },
-  ...Option.match(covers, {
-    onNone: () => ({}),
-    onSome: ({ as, first, last }) => ({ covers: { as, first: first.epochMillis, last: last.epochMillis } })
-  })
-})
