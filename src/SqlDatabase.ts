@@ -34,52 +34,60 @@ export interface Database {
   /** The same for runs `r` and jobs `j` together. */
   readonly holdFreeBoth: Fragment
   /** One transaction, or a part of the one that the caller has open. It is begun anew if it collides with another. */
-  readonly transaction: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError>
+  readonly transaction: Transact
+  /** The same for a step of a turn, which its node soon gives up. */
+  readonly step: Transact
+}
+
+type Transact = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError>
+
+/**
+ * For how long a node may be silent in the middle of a transaction before the server ends it: in any one, and in a step of
+ * a turn. What stands still, or what the network has cut off, must not hold rows against all others for longer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Patience {
+  readonly any: Duration.Duration
+  readonly step: Duration.Duration
 }
 
 /**
- * A database whose server ends a transaction that its node leaves idle for longer than `patience`: a process that stands
- * still, or that the network has cut off, must not hold rows against all others for as long.
- *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  sql: SqlClient.SqlClient,
-  names: SqlMigrations.Tables,
-  patience: Duration.Duration = Duration.infinity
-): Database => {
+export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables, patience: Patience): Database => {
   const dialect = sql.onDialectOrElse({ sqlite: () => "sqlite", mysql: () => "mysql", orElse: () => "pg" })
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
-  const alone = {
-    isMysql: false,
-    isAlone: true,
-    hold: NOTHING(sql),
-    holdFree: NOTHING(sql),
-    holdFreeBoth: NOTHING(sql)
+  const shared = { sql, names, isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
+  const bounded = (brackets: (patience: Duration.Duration) => Brackets) => {
+    const within = (patience: Duration.Duration): Transact => {
+      const transact = withTransaction(sql, brackets(patience))
+      return (effect) => persist(transact(effect))
+    }
+    return { transaction: within(patience.any), step: within(patience.step) }
   }
-  const shared = { isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
   switch (dialect) {
     case "sqlite":
-      return { sql, names, ...alone, transaction: (effect) => sql.withTransaction(lockAndDo(sql, names, effect)) }
-    case "mysql": {
-      const transact = withTransaction(sql, readCommitted(patience))
+      return alone(sql, names)
+    case "mysql":
       // MariaDB has no OF.
-      return { sql, names, ...shared, isMysql: true, holdFreeBoth: free, transaction: (_) => persist(transact(_)) }
-    }
-    default: {
-      const holdFreeBoth = sql.literal("FOR UPDATE OF r, j SKIP LOCKED")
-      const transact = withTransaction(sql, neverIdle(patience))
+      return { ...shared, isMysql: true, holdFreeBoth: free, ...bounded(readCommitted) }
+    default:
       return {
-        sql,
-        names,
         ...shared,
         isMysql: false,
-        holdFreeBoth,
-        transaction: (_) => persist(transact(_))
+        holdFreeBoth: sql.literal("FOR UPDATE OF r, j SKIP LOCKED"),
+        ...bounded(neverIdle)
       }
-    }
   }
+}
+
+const alone = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
+  const nothing = { hold: NOTHING(sql), holdFree: NOTHING(sql), holdFreeBoth: NOTHING(sql) }
+  const transaction: Transact = (effect) => sql.withTransaction(lockAndDo(sql, names, effect))
+  return { sql, names, isMysql: false, isAlone: true, ...nothing, transaction, step: transaction }
 }
 
 const NOTHING = (sql: SqlClient.SqlClient): Fragment => sql.literal("")

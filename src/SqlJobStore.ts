@@ -80,7 +80,7 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     if (options.migrate ?? true) yield* refail("bring its tables up to date", migrate)
     const client = yield* SqlClient.SqlClient
     const names = SqlMigrations.tables(prefix, options.schema)
-    const database = SqlDatabase.make(client.withoutTransforms(), names, renewal)
+    const database = SqlDatabase.make(client.withoutTransforms(), names, { any: lease, step: renewal })
     const signal = SqlSignal.make(client, names.jobs)
     const hub = yield* PubSub.sliding<void>(1)
     const own = Stream.fromPubSub(hub)
@@ -102,14 +102,15 @@ const operations = (
   maxClockSkew: Duration.Duration
 ): Omit<Store, "timing" | "changes"> => {
   const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
+  const step: Perform = (operation, effect) => refail(operation, db.step(effect))
   const send = signal?.send ?? Effect.void
   const change: Perform = (operation, effect) =>
     Effect.zipLeft(perform(operation, Effect.zipLeft(effect, send)), announce)
   return {
     ...jobOperations(db, change, perform),
     ...runOperations(db, change, perform),
-    ...tickOperations(db, perform),
-    ...nodeOperations(db, perform, maxClockSkew)
+    ...tickOperations(db, step),
+    ...nodeOperations(db, step, maxClockSkew)
   }
 }
 
@@ -152,21 +153,21 @@ const runOperations = (db: Database, change: Perform, perform: Perform) =>
     counts: refail("count", counts(db))
   }) satisfies Partial<Store>
 
-const tickOperations = (db: Database, perform: Perform) =>
+const tickOperations = (db: Database, step: Perform) =>
   ({
-    claim: (options) => perform("claim due jobs", claim(db, options)),
-    start: (options) => perform("start runs", start(db, options)),
-    settle: (settlements, now) => perform("settle runs", settle(db, settlements, now)),
+    claim: (options) => step("claim due jobs", claim(db, options)),
+    start: (options) => step("start runs", start(db, options)),
+    settle: (settlements, now) => step("settle runs", settle(db, settlements, now)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
-const nodeOperations = (db: Database, perform: Perform, maxClockSkew: Duration.Duration) =>
+const nodeOperations = (db: Database, step: Perform, maxClockSkew: Duration.Duration) =>
   ({
     register: ({ lease, now }) =>
       refail("register a node", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), register(db, now, lease))),
     renew: ({ lease, node, now }) =>
       refail("renew a lease", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), renew(db, node, now, lease))),
-    recover: (options) => perform("recover runs", recover(db, options)),
+    recover: (options) => step("recover runs", recover(db, options)),
     release: (node) =>
       refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`))
   }) satisfies Partial<Store>
