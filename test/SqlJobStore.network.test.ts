@@ -1,7 +1,7 @@
 /** What one node's broken connections to a database server do to it and to the others. */
 import { SqlClient } from "@effect/sql"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Layer, Schedule } from "effect"
+import { DateTime, Duration, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import * as Executor from "../src/Executor.ts"
 import * as Job from "../src/Job.ts"
 import type * as JobStore from "../src/JobStore.ts"
@@ -125,6 +125,34 @@ describe("a client of PostgreSQL", () => {
     ([row]) => Number(row?.n)
   )
 
+  const alone = { until: (count: number) => count === 1, schedule: Schedule.spaced("50 millis") }
+
+  it.live("is told of changes again after the server has closed its connection", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* SqlJobStore.make()
+      const told: Array<number> = []
+      const listening = yield* Effect.fork(Stream.runForEach(store.changes, () => Effect.sync(() => told.push(1))))
+      const untilTold = Effect.gen(function* () {
+        told.length = 0
+        const isTold = Effect.sync(() => told.length > 0)
+        yield* Effect.repeat(isTold, { until: (is) => is, schedule: Schedule.spaced("10 millis") })
+      })
+      // It has to look by itself for what was told before it listened.
+      yield* Effect.timeout(untilTold, "5 seconds")
+      for (let i = 0; i < 2; i++) {
+        yield* Effect.fork(Effect.delay(sql`SELECT pg_notify('scheduler_jobs', 'anyone')`, "50 millis"))
+        yield* Effect.timeout(untilTold, "1 second")
+        const killed = yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LISTEN%'
+          AND pid <> pg_backend_pid()`
+        assert.lengthOf(killed, 1)
+        yield* Effect.timeout(untilTold, "10 seconds")
+      }
+      yield* Fiber.interrupt(listening)
+      yield* Effect.timeout(Effect.repeat(connections, alone), "5 seconds")
+    }).pipe(onClient)
+  )
+
   it.live("that never starts leaves no connection behind", () =>
     Effect.gen(function* () {
       const client = Scheduler.layer({ autoStart: false }).pipe(
@@ -132,8 +160,7 @@ describe("a client of PostgreSQL", () => {
         Layer.provide(postgresClient(server.url))
       )
       for (let i = 0; i < 5; i++) yield* Effect.scoped(Layer.build(client))
-      const isDone = { until: (count: number) => count === 1, schedule: Schedule.spaced("50 millis") }
-      yield* connections.pipe(Effect.repeat(isDone), Effect.timeout("5 seconds"), onClient)
+      yield* connections.pipe(Effect.repeat(alone), Effect.timeout("5 seconds"), onClient)
     })
   )
 })
