@@ -1,7 +1,7 @@
 /** What one node's broken connections to a database server do to it and to the others. */
 import { SqlClient } from "@effect/sql"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { DateTime, Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
 import * as Executor from "../src/Executor.ts"
 import * as Job from "../src/Job.ts"
 import type * as JobStore from "../src/JobStore.ts"
@@ -9,7 +9,7 @@ import * as Policy from "../src/Policy.ts"
 import * as Scheduler from "../src/Scheduler.ts"
 import * as SqlJobStore from "../src/SqlJobStore.ts"
 import * as Trigger from "../src/Trigger.ts"
-import { portOf, through } from "./chaos/Database.ts"
+import { patientClient, portOf, through } from "./chaos/Database.ts"
 import { BOTH, Proxy } from "./chaos/Proxy.ts"
 import { findMariadb, mariadbClient, postgresClient, type Server, startPostgres } from "./Servers.ts"
 
@@ -89,6 +89,21 @@ const suite = (backend: Backend) =>
           yield* claim.pipe(Effect.repeat({ ...isFree, schedule: Schedule.spaced("50 millis") }), Effect.timeout(lease))
         })
       )
+    )
+
+    it.live("has another one as soon as its client loses patience", () =>
+      Effect.gen(function* () {
+        const context = yield* Layer.build(patientClient({ kind: backend.kind, url }, 1000))
+        const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+        const ask = Effect.all(
+          Array.from({ length: 5 }, () => sql`SELECT 1`),
+          { concurrency: "unbounded" }
+        )
+        yield* ask
+        proxy.forget()
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(ask)))
+        yield* Effect.timeout(ask, "1 second")
+      }).pipe(Effect.scoped)
     )
 
     it.live("keeps nobody from taking its runs over", () =>

@@ -226,6 +226,16 @@ export class Cluster {
     return files.map((file) => readFileSync(file, "utf8")).join("")
   }
 
+  /** What befell the nodes and what they told, in the order of time. */
+  story(): ReadonlyArray<string> {
+    const told = this.notices().map(({ at, node, pid, text }) => ({
+      at,
+      text: `${node} (${pid}) ${text.slice(0, 160)}`
+    }))
+    const done = this.faults.map(({ from, kind, pid, to }) => ({ at: from, text: `${pid} ${kind} until ${to}` }))
+    return [...told, ...done].sort((one, other) => one.at - other.at).map(({ at, text }) => `${at} ${text}`)
+  }
+
   /** What befell the nodes, also what nobody did to them: on a busy machine a process may stand still of itself. */
   allFaults(): ReadonlyArray<Fault> {
     const stalls = this.notices().filter(({ event }) => event === "stalled")

@@ -4,6 +4,7 @@ import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { Effect, Layer, Redacted } from "effect"
+import { connect, Socket } from "node:net"
 import type * as JobStore from "../../src/JobStore.ts"
 import * as SqlJobStore from "../../src/SqlJobStore.ts"
 
@@ -43,6 +44,33 @@ export interface StoreTiming {
 
 export const TIMING: StoreTiming = { lease: 3000, renewal: 1000, poll: 500 }
 
+/** A connection to which nobody has said anything for so long is given up, as docs/nodes.md advises. */
+const giveUp = (socket: Socket, millis: number): Socket =>
+  socket.setTimeout(millis, () => socket.destroy(new Error(`The database was silent for ${millis} ms`)))
+
+/** Clients that lose patience with silent connections after so many milliseconds. */
+export const patientClient = (address: Address, millis: number) => {
+  switch (address.kind) {
+    case "sqlite":
+      return client(address)
+    case "postgres": {
+      const stream = () => giveUp(new Socket(), millis)
+      const url = Redacted.make(address.url)
+      return Layer.orDie(PgClient.layer({ url, maxConnections: 5, applicationName: "chaos", stream }))
+    }
+    case "mariadb": {
+      const { hostname, password, pathname, port, username } = new URL(address.url)
+      const stream = () => giveUp(connect(Number(port), hostname), millis)
+      return Layer.orDie(
+        MysqlClient.layer({
+          ...{ username, password: Redacted.make(password), database: pathname.slice(1), maxConnections: 5 },
+          poolConfig: { stream, maxIdle: 5 }
+        })
+      )
+    }
+  }
+}
+
 export const client = (address: Address) => {
   switch (address.kind) {
     case "sqlite":
@@ -57,7 +85,7 @@ export const client = (address: Address) => {
 }
 
 export const store = (address: Address, timing: StoreTiming = TIMING): Layer.Layer<JobStore.JobStore> =>
-  Layer.orDie(SqlJobStore.layer(timing)).pipe(Layer.provide(client(address)))
+  Layer.orDie(SqlJobStore.layer(timing)).pipe(Layer.provide(patientClient(address, 2 * timing.lease)))
 
 /** Has a transaction open for so long, in which everything stays as it was and nothing is locked. */
 export const holdSnapshot = (address: Address, millis: number): Promise<void> =>

@@ -19,6 +19,8 @@ export interface FaultPlan {
   readonly hasNew?: boolean
   /** Whether each node has a proxy before the database. */
   readonly isProxied?: boolean
+  /** Whether the server must be ours to restart. */
+  readonly needsRestart?: boolean
   readonly timing?: StoreTiming
   readonly databases: ReadonlyArray<Kind>
   /** Disturbs until its time is over, and leaves all nodes there and running. */
@@ -135,6 +137,16 @@ const forgotten = cutInTurn(async (proxy, cluster, name) => {
   await until(() => cluster.lastSignOf(name) > from, 60_000)
 })
 
+/** How many COMMITs of a node are answered, and then one that is not. */
+const ANSWERED = 10
+
+/** Again and again a node loses its connection after the database has heard its COMMIT, and before the answer is there. */
+const unansweredCommits: FaultPlan["disturb"] = async ({ cluster, until }) => {
+  for (const name of cluster.names) cluster.proxyOf(name).cutCommits(ANSWERED)
+  await sleep(until - Date.now())
+  for (const name of cluster.names) cluster.proxyOf(name).cutCommits(Infinity)
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // the database
 // ---------------------------------------------------------------------------------------------------------------------
@@ -144,7 +156,7 @@ const restartDatabase =
   (away: (timing: StoreTiming) => number): FaultPlan["disturb"] =>
   async ({ cluster, server, until }) => {
     while (Date.now() < until) {
-      await sleep(2000)
+      await sleep(cluster.timing.lease)
       const from = Date.now()
       await server?.restart?.(away(cluster.timing))
       cluster.faults.push({ kind: "cut", pid: "all", from, to: Date.now() })
@@ -178,6 +190,7 @@ export const plans: ReadonlyArray<FaultPlan> = [
   { name: "unheard", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: unheard },
   { name: "unanswered", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: unanswered },
   { name: "forgotten", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: forgotten },
+  { name: "commit-unanswered", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: unansweredCommits },
   {
     name: "clock-behind",
     nodes: [...nodes(2), { isNew: true, clock: -HOUR }],
@@ -190,7 +203,19 @@ export const plans: ReadonlyArray<FaultPlan> = [
     databases: SERVERS,
     disturb: stepBack
   },
-  { name: "database-restart", nodes: nodes(3), databases: SERVERS, disturb: restartDatabase(() => 1000) },
-  { name: "database-away", nodes: nodes(3), databases: SERVERS, disturb: restartDatabase(({ lease }) => lease * 1.7) },
+  {
+    name: "database-restart",
+    nodes: nodes(3),
+    needsRestart: true,
+    databases: SERVERS,
+    disturb: restartDatabase(() => 1000)
+  },
+  {
+    name: "database-away",
+    nodes: nodes(3),
+    needsRestart: true,
+    databases: SERVERS,
+    disturb: restartDatabase(({ lease }) => lease * SWALLOWED)
+  },
   { name: "long-transaction", nodes: nodes(3), databases: SERVERS, disturb: openTransaction }
 ]

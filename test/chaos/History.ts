@@ -115,7 +115,7 @@ export interface Evidence extends History {
   readonly recordsOf: ReadonlyMap<string, ReadonlyArray<Recorded>>
   readonly signsOf: ReadonlyMap<string, ReadonlyArray<Sign>>
   readonly faultsOf: ReadonlyMap<string, ReadonlyArray<Fault>>
-  /** When attempts started, sorted. */
+  /** When attempts started, sorted, but for those soon after all nodes had been cut off: much was to be done then. */
   readonly starts: ReadonlyArray<number>
 }
 
@@ -136,8 +136,14 @@ export const gather = (history: History): Evidence => {
       ({ pid }) => String(pid)
     ),
     faultsOf: groupBy(history.faults, ({ pid }) => String(pid)),
-    starts: attempts.map(({ start }) => start)
+    starts: calmStarts(history, attempts)
   }
+}
+
+const calmStarts = ({ faults, timing }: History, attempts: ReadonlyArray<Attempt>): ReadonlyArray<number> => {
+  const common = faults.filter(({ pid }) => pid === "all")
+  const isCalm = (at: number) => !common.some(({ from, to }) => from <= at && at <= to + 2 * timing.patience)
+  return attempts.map(({ start }) => start).filter(isCalm)
 }
 
 export const occurrences = ({ first, last, period }: Times): ReadonlyArray<number> =>

@@ -35,6 +35,8 @@ export interface Report {
   /** How often a process stood still, lost its lease or its store. */
   readonly notices: Readonly<Record<string, number>>
   readonly outputs: string
+  /** What befell the nodes, and what they told of it, line by line. */
+  readonly story: ReadonlyArray<string>
 }
 
 /** How long the rest may take once nothing is disturbed any more, in milliseconds. */
@@ -46,7 +48,7 @@ export const leftovers = new Set<() => void>()
 export const run = async (options: Options): Promise<Report> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-scheduler-chaos-"))
   const address = await makeAddress(options, folder)
-  const cluster = new Cluster({ folder, address, timing: timingOf(options), concurrency: 40 })
+  const cluster = new Cluster({ folder, address, timing: timingOf(options), concurrency: 100 })
   const clear = () => {
     cluster.destroy()
     rmSync(folder, { recursive: true, force: true })
@@ -130,7 +132,8 @@ const toReport = (
     violations: check(history),
     takeOvers: takeOvers({ ...history, faults: cluster.faults }),
     notices: countNotices(cluster),
-    outputs: cluster.outputs()
+    outputs: cluster.outputs(),
+    story: cluster.story()
   }
 }
 

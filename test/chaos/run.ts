@@ -2,7 +2,8 @@
 import { argv } from "node:process"
 import { parseArgs } from "node:util"
 import { KINDS, type Kind, type Server } from "./Database.ts"
-import { plans } from "./Faults.ts"
+import { type FaultPlan, plans } from "./Faults.ts"
+import { Mariadb } from "./Mariadb.ts"
 import { Postgres } from "./Postgres.ts"
 import { print } from "./Report.ts"
 import * as Scenario from "./Scenario.ts"
@@ -31,26 +32,56 @@ const endAtOnce = (): void => {
   void Promise.resolve(server?.stop()).finally(() => process.exit(130))
 }
 
-const progress = ({ attempts, isSettled, notices, outputs, violations }: Scenario.Report): void => {
+const progress = ({ attempts, isSettled, notices, outputs, story, violations }: Scenario.Report): void => {
   const others = Object.entries(notices).map(([name, count]) => `${name} ${count}`)
   console.error(`  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}; ${others.join(", ")}`)
+  if (violations.length === 0 && isSettled) return
   for (const { detail, job, runId, tag } of violations.slice(0, 10))
     console.error(`  ${tag} ${runId || job}: ${detail}`)
-  if (violations.length > 0 || !isSettled) console.error(outputs.slice(-4000))
+  for (const line of story) console.error(`  ${line}`)
+  console.error(outputs.slice(-4000))
+}
+
+const startServer = (database: Kind): Promise<Server | undefined> => {
+  switch (database) {
+    case "sqlite":
+      return Promise.resolve(undefined)
+    case "postgres":
+      return Postgres.start()
+    case "mariadb":
+      return Mariadb.start()
+  }
+}
+
+const plansFor = (database: Kind): ReadonlyArray<FaultPlan> => {
+  const names = chosen(plans.map(({ name }) => name))
+  return plans.filter(({ databases, name }) => names.includes(name) && databases.includes(database))
 }
 
 const runOn = async (database: Kind): Promise<ReadonlyArray<Scenario.Report>> => {
-  const names = chosen(plans.map(({ name }) => name))
-  const wanted = plans.filter(({ databases, name }) => names.includes(name) && databases.includes(database))
-  if (database === "postgres" && wanted.length > 0) server = await Postgres.start()
-  const reports: Array<Scenario.Report> = []
-  for (const plan of wanted) {
-    console.error(`${plan.name} on ${database}`)
-    const report = await Scenario.run({ plan, server, ...SCALE })
-    reports.push(report)
-    progress(report)
+  const wanted = plansFor(database)
+  if (wanted.length === 0) return []
+  server = await startServer(database)
+  if (database !== "sqlite" && server === undefined) {
+    console.error(`No ${database} here: its rows are left out`)
+    return []
   }
+  const reports: Array<Scenario.Report> = []
+  for (const plan of wanted) reports.push(...(await runPlan(plan, database)))
+  await server?.stop()
+  server = undefined
   return reports
+}
+
+const runPlan = async (plan: FaultPlan, database: Kind): Promise<ReadonlyArray<Scenario.Report>> => {
+  if (plan.needsRestart === true && server?.restart === undefined) {
+    console.error(`${plan.name} on ${database} is left out: this server is not ours to restart`)
+    return []
+  }
+  console.error(`${plan.name} on ${database}`)
+  const report = await Scenario.run({ plan, server, ...SCALE })
+  progress(report)
+  return [report]
 }
 
 const main = async (): Promise<void> => {
