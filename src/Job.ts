@@ -569,6 +569,31 @@ export const resume = (self: Job, now: DateTime.Utc, from: ResumeFrom = "now"): 
   return { ...active, nextRunTime: fastForward(self, self.nextRunTime.value, now, from) }
 }
 
+const MOVING = "it is on its way from another store; move it once more if it stays"
+
+/**
+ * The job as it waits in the store it is moved to until it is gone from the one it was in: an active one is parked.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const depart = (self: Job, now: DateTime.Utc): Job =>
+  self.state._tag === "Active" ? { ...self, state: { _tag: "Parked", at: now, reason: MOVING } } : self
+
+/**
+ * The job as it goes on, where it stood, in the store it was moved to.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const arrive = (self: Job): Job => (isMoving(self) ? { ...self, state: ACTIVE } : self)
+
+/**
+ * @since 0.1.0
+ * @category queries
+ */
+export const isMoving = ({ state }: Job): boolean => state._tag === "Parked" && state.reason === MOVING
+
 const finishedAt = (at: DateTime.Utc): JobState => ({ _tag: "Finished", at })
 
 const pauseUntil = ({ lastPause, state }: Job, to: DateTime.Utc): Job["lastPause"] =>

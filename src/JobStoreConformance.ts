@@ -21,6 +21,7 @@ import {
   cancel,
   check,
   claim,
+  executors,
   failed,
   fire,
   get,
@@ -39,6 +40,7 @@ import {
   start,
   states,
   succeeded,
+  wakeSeconds,
   work
 } from "./ConformanceWorld.ts"
 import * as HistoryConformance from "./HistoryConformance.ts"
@@ -747,8 +749,8 @@ const nodeChecks: ReadonlyArray<Check> = [
         if (runs[0] !== undefined) yield* cancel(runs[0], time)
         for (const run of runs.slice(1)) yield* settle(run, failed, time)
         while ((yield* start(node, time)).length > 0);
-        const wake = yield* store.nextWake({ node, tasks: work })
-        assert.ok((seconds(wake) ?? Infinity) > time)
+        const wake = yield* store.nextWake({ node, tasks: work, executors })
+        assert.ok((wakeSeconds(wake) ?? Infinity) > time)
       }
     })
   ),
@@ -758,7 +760,8 @@ const nodeChecks: ReadonlyArray<Check> = [
     Effect.gen(function* () {
       const store = yield* JobStore
       const node = yield* register(0)
-      const wake = (tasks: ReadonlySet<string> = work) => Effect.map(store.nextWake({ node, tasks }), seconds)
+      const wake = (tasks: ReadonlySet<string> = work) =>
+        Effect.map(store.nextWake({ node, tasks, executors }), wakeSeconds)
       assert.equal(yield* wake(), undefined)
       yield* add(make("a", { retry: { times: 1, delay: "10 seconds" } }), make("paused", { isPaused: true }))
       assert.equal(yield* wake(), 60)

@@ -5,9 +5,8 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -146,7 +145,6 @@ const runOperations = (db: Database, change: Perform, perform: Perform) =>
         Effect.flatMap(SqlJobs.holdOne(db, id), (job) => backfill(db, job, runs(job)))
       ),
     cancel: (runId, now) => change("cancel a run", cancel(db, runId, now)),
-    cancellations: (node) => refail("list cancellations", SqlRuns.cancellations(db, node)),
     prune: (now) => perform("prune the history", SqlRuns.prune(db, now)),
     counts: refail("count", counts(db))
   }) satisfies Partial<Store>
@@ -469,13 +467,13 @@ const restAll = (
 
 const start = (
   db: Database,
-  { limit, node, now, tasks }: Parameters<Store["start"]>[0]
+  options: Parameters<Store["start"]>[0]
 ): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
   Effect.gen(function* () {
     const steps: Array<JobStore.Step> = []
-    let room = tasks.size === 0 ? 0 : limit
+    let room = options.tasks.size === 0 ? 0 : options.limit
     while (room > 0) {
-      const batch = yield* startBatch(db, { limit: Math.min(room, PAGE), node, now, tasks })
+      const batch = yield* startBatch(db, { ...options, limit: Math.min(room, PAGE) })
       const started = batch.filter(({ run }) => Run.isRunning(run)).length
       steps.push(...batch)
       // What came too late left its place to others.
@@ -484,9 +482,10 @@ const start = (
     return steps
   })
 
-const startBatch = (db: Database, { limit, node, now, tasks }: Parameters<Store["start"]>[0]) =>
+const startBatch = (db: Database, options: Parameters<Store["start"]>[0]) =>
   Effect.gen(function* () {
-    const pending = yield* SqlRuns.holdPending(db, now, tasks, limit)
+    const { node, now } = options
+    const pending = yield* SqlRuns.holdPending(db, options)
     const jobs = yield* SqlJobs.holdOf(db, pending, now)
     const begun = pending
       .filter(({ jobId }) => jobs.has(jobId))
@@ -548,24 +547,32 @@ const stillHeld = (db: Database, settlements: Settlements) =>
 
 const nextWake = (
   db: Database,
-  { node, tasks }: Parameters<Store["nextWake"]>[0]
-): Effect.Effect<Option.Option<DateTime.Utc>, SqlError> => {
+  { executors, node, tasks }: Parameters<Store["nextWake"]>[0]
+): Effect.Effect<JobStore.Wakes, SqlError> => {
   const { names, sql } = db
-  const least = (query: Fragment) =>
-    Effect.map(sql<{ at: number | string | null }>`${query}`, ([row]) => SqlRows.millis(row?.at ?? null) ?? Infinity)
-  const queries = [
-    least(sql`SELECT MIN(due_at) AS at FROM ${sql(names.jobs)}`),
-    // The lease holds to its last millisecond.
-    least(sql`SELECT MIN(expires_at) + 1 AS at FROM ${sql(names.nodes)} WHERE id <> ${node}`)
-  ]
-  const pending = () =>
-    least(sql`SELECT MIN(r.run_at) AS at FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
-      ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
-      WHERE r.state = 'Pending' AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked'`)
-  return Effect.map(Effect.all(tasks.size === 0 ? queries : [...queries, pending()]), (times) => {
-    const wake = Math.min(...times)
-    return Number.isFinite(wake) ? Option.some(DateTime.unsafeMake(wake)) : Option.none()
-  })
+  const pending = sql`UNION ALL SELECT 'start' AS kind, MIN(r.run_at) AS at, NULL AS id
+    FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
+    ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
+    WHERE r.state = 'Pending' AND ${isOneOf(db, "r.executor", [...executors])}
+      AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked'`
+  // The lease holds to its last millisecond.
+  const rows = sql<WakeRow>`SELECT 'claim' AS kind, MIN(due_at) AS at, NULL AS id FROM ${sql(names.jobs)}
+    UNION ALL SELECT 'recover' AS kind, MIN(expires_at) + 1 AS at, NULL AS id FROM ${sql(names.nodes)} WHERE id <> ${node}
+    UNION ALL SELECT 'cancel' AS kind, NULL AS at, id FROM ${sql(names.runs)} WHERE cancel_node = ${node}
+    ${tasks.size === 0 || executors.size === 0 ? sql.literal("") : pending}`
+  return Effect.map(rows, toWakes)
+}
+
+interface WakeRow {
+  readonly kind: "claim" | "start" | "recover" | "cancel"
+  readonly at: number | string | null
+  readonly id: string | null
+}
+
+const toWakes = (rows: ReadonlyArray<WakeRow>): JobStore.Wakes => {
+  const least = (kind: WakeRow["kind"]) => SqlRows.millis(rows.find((row) => row.kind === kind)?.at ?? null) ?? Infinity
+  const cancelled = rows.flatMap(({ id }) => id ?? [])
+  return { claim: least("claim"), start: least("start"), recover: least("recover"), cancelled }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

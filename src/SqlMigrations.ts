@@ -226,7 +226,7 @@ const createIndexes = (sql: SqlClient.SqlClient, table: string, indexes: Readonl
 const JOB_INDEXES = { due: "due_at, id", group: "job_group", keep: "keep_until" }
 
 const RUN_INDEXES = {
-  pending: "state, priority DESC, run_at, id",
+  pending: "state, executor, priority DESC, run_at, id",
   live: "job_id, finished_at",
   job: "job_id, scheduled_at",
   history: "scheduled_at",
@@ -265,6 +265,7 @@ const runColumns = ({ identifier, text }: Dialect): string => `
   start_by BIGINT,
   instance VARCHAR(64) NOT NULL,
   priority INTEGER NOT NULL,
+  executor VARCHAR(64) NOT NULL,
   attempt INTEGER NOT NULL,
   failures INTEGER NOT NULL,
   crashes INTEGER NOT NULL,

@@ -75,6 +75,7 @@ export interface RunColumns {
   readonly start_by: Bigint | null
   readonly instance: string
   readonly priority: number
+  readonly executor: string
   readonly attempt: number
   readonly failures: number
   readonly crashes: number
@@ -219,6 +220,7 @@ export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
       startBy: millis(row.start_by),
       instance: row.instance,
       priority: row.priority,
+      executor: row.executor,
       attempt: row.attempt,
       failures: row.failures,
       crashes: row.crashes
@@ -247,6 +249,7 @@ export const toRunColumns = (run: Run.Run, retention: Retention): RunColumns => 
     start_by: startBy,
     instance,
     priority: run.priority,
+    executor: run.executor,
     attempt: run.attempt,
     failures: run.failures,
     crashes: run.crashes,

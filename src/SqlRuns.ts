@@ -73,15 +73,23 @@ export const holdRunning = (db: Database, ids: ReadonlyArray<string>): Effect.Ef
  */
 export const holdPending = (
   db: Database,
-  now: DateTime.Utc,
-  tasks: ReadonlySet<string>,
-  limit: number
+  {
+    executor,
+    limit,
+    now,
+    tasks
+  }: {
+    readonly executor: string
+    readonly limit: number
+    readonly now: DateTime.Utc
+    readonly tasks: ReadonlySet<string>
+  }
 ): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
   const { names, sql } = db
   const rows = sql<SqlRows.RunRow>`SELECT r.* FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
     ${thenJoin(db)} ${sql(names.jobs)} j
       ON j.incarnation = r.incarnation
-    WHERE r.state = 'Pending' AND r.run_at <= ${now.epochMillis} AND ${isOneOf(db, "r.task", [...tasks])}
+    WHERE r.state = 'Pending' AND r.executor = ${executor} AND r.run_at <= ${now.epochMillis} AND ${isOneOf(db, "r.task", [...tasks])}
       AND j.state <> 'Parked'
     ORDER BY r.priority DESC, r.run_at, r.id ${limitTo(db, limit)} ${db.holdFreeBoth}`
   return Effect.flatMap(rows, read)
@@ -406,16 +414,6 @@ export const inherit = (db: Database, was: Run.Run, job: Job.Job): Effect.Effect
     return yield* Effect.forEach(heirs, (run) => write(db, run, job))
   })
 }
-
-/**
- * @since 0.1.0
- * @category statements
- */
-export const cancellations = ({ names, sql }: Database, node: string): Effect.Effect<ReadonlyArray<string>, SqlError> =>
-  Effect.map(
-    sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE cancel_node = ${node}`,
-    Arr.map(({ id }) => id)
-  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the end of history

@@ -1,11 +1,13 @@
 /** The differential test of stores: random operations, done to several stores, after each of which all must look alike. */
 import { assert } from "@effect/vitest"
-import { DateTime, Duration, Effect, FastCheck as fc, Option, Schema } from "effect"
+import { DateTime, Duration, Effect, FastCheck as fc, Schema } from "effect"
 import * as Job from "../src/Job.ts"
-import type * as JobStore from "../src/JobStore.ts"
+import * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
 import * as Trigger from "../src/Trigger.ts"
+
+const executor = Policy.DEFAULT_EXECUTOR
 
 type Store = JobStore.JobStore["Type"]
 type Perform = (store: Store, node: string) => Effect.Effect<unknown, unknown>
@@ -93,7 +95,7 @@ const operation = (now: DateTime.Utc): fc.Arbitrary<Operation> => {
   const nothing = fc.constant(undefined)
   return fc.oneof(
     one(6, "claim", nothing, () => (store) => store.claim({ now, limit: 100 })),
-    one(4, "start", nothing, () => (store, node) => store.start({ node, now, limit: 100, tasks })),
+    one(4, "start", nothing, () => (store, node) => store.start({ node, now, limit: 100, tasks, executor })),
     one(6, "settle", fc.tuple(nth, outcomes), ([n, outcome]) => settle(now, n, outcome)),
     one(2, "cancel", nth, (n) => cancel(now, n)),
     one(2, "add", fc.tuple(id, triggers, policies), ([id, trigger, policy]) => add(now, id, trigger, policy)),
@@ -117,14 +119,15 @@ const encodeJob = Schema.encodeSync(Job.Job)
 
 const look = (store: Store, node: string, now: DateTime.Utc) =>
   Effect.gen(function* () {
+    const wakes = yield* store.nextWake({ node, tasks, executors: new Set([executor]) })
     const runs = (yield* store.runs(inOrder)).map((run) => encodeRun(run))
     return JSON.parse(
       JSON.stringify({
         jobs: (yield* store.list({})).map((job) => encodeJob(job)),
         runs,
         counts: yield* store.counts,
-        cancellations: [...(yield* store.cancellations(node))].sort(),
-        wake: Option.map(yield* store.nextWake({ node, tasks }), (wake) => DateTime.max(wake, now))
+        cancellations: wakes.cancelled.toSorted(),
+        wake: Math.max(JobStore.soonest(wakes), now.epochMillis)
       }).replaceAll(node, "node")
     ) as unknown
   })
