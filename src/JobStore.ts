@@ -26,6 +26,7 @@ import type {
   Reconciliation,
   Removal,
   RunFilter,
+  Start,
   Step,
   Wakes
 } from "./StoreAnswer.ts"
@@ -100,10 +101,14 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
     ) => Effect.Effect<ReadonlyArray<Run.Run>, JobNotFound | StoreError>
     /** Calls a run off, or asks its node to; one that has ended stays as it is. */
     readonly cancel: (runId: string, now: DateTime.Utc) => Effect.Effect<Step, RunNotFound | StoreError>
-    /** The tick: turns due jobs into runs by `Job.advance` and moves them on, the longest due first. */
+    /**
+     * The tick: turns due jobs into runs by `Job.advance` and moves them on, the longest due first. With `start`, for a
+     * node that knows of no other runs that may start, it starts at once what it made, as `start` does.
+     */
     readonly claim: (options: {
       readonly now: DateTime.Utc
       readonly limit: number
+      readonly start?: Start | undefined
     }) => Effect.Effect<Claim, StoreError>
     /** Hands out runs of one executor that may start, by priority and then by time, each with its next attempt number. */
     readonly start: (options: {
@@ -224,7 +229,7 @@ const runOperations = (ledger: Ledger, announce: <A, E>(effect: Effect.Effect<A,
 
 const tickOperations = (ledger: Ledger) =>
   ({
-    claim: ({ limit, now }) => Effect.sync(() => ledger.claim(now, limit)),
+    claim: ({ limit, now, start }) => Effect.sync(() => ledger.claim(now, limit, start)),
     start: ({ executor, limit, node, now, tasks }) =>
       Effect.sync(() => ledger.start({ executor, limit, node, now, tasks })),
     settle: (settlements, now) =>

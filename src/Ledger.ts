@@ -29,6 +29,7 @@ import {
   type Reconciliation,
   type Removal,
   type RunFilter,
+  type Start,
   type Step,
   type Wakes
 } from "./StoreAnswer.ts"
@@ -355,14 +356,16 @@ export class Ledger {
   // the tick
   // -------------------------------------------------------------------------------------------------------------------
 
-  claim(now: DateTime.Utc, limit: number): Claim {
+  /** Claims what is due; then starts, if it is told to, what may start. */
+  claim(now: DateTime.Utc, limit: number, start?: Start): Claim {
     const advances: Array<ClaimedJob> = []
     this.#now = now.epochMillis
     for (let head = this.#due.peek(); head !== undefined && head.time <= now.epochMillis; head = this.#due.peek()) {
       if (advances.length === limit) break
       advances.push(this.#claimOne(this.#jobs.get(head.id)!, now))
     }
-    return { advances, parked: [] }
+    const started = start === undefined || advances.length === 0 ? [] : this.#startAll(start, now)
+    return { advances, parked: [], started }
   }
 
   #claimOne(job: Job.Job, now: DateTime.Utc): ClaimedJob {
@@ -401,6 +404,10 @@ export class Ledger {
       steps.push(step)
     }
     return steps
+  }
+
+  #startAll({ node, room, tasks }: Start, now: DateTime.Utc): ReadonlyArray<Step> {
+    return [...room].flatMap(([executor, limit]) => this.start({ executor, limit, node, now, tasks }))
   }
 
   #startOne(run: Run.Run, node: string, now: DateTime.Utc): Step {

@@ -16,7 +16,7 @@ import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as AttemptFiber from "./AttemptFiber.ts"
 import type * as Job from "./Job.ts"
-import { type Claim, type JobStore, type Step, soonest, type Wakes } from "./JobStore.ts"
+import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
 import { StoreError } from "./SchedulerError.ts"
@@ -112,13 +112,18 @@ interface State {
   renewAt: number
   /** Until when a node that lost its lease waits for what it held to end, before it comes back. */
   returnAt: number
-  /** What the store said last of when there is something to do. */
+  /** What the store said last of when there is something to do, and whether that may hold no longer. */
   wakes: Wakes
-  /** When the store is asked anew, whatever it said. */
+  isStale: boolean
+  /** When the store was asked last, and when it is asked anew, whatever it said. */
+  askedAt: number
   pollAt: number
   /** Whether this turn has found something to do, and how many before it have not, although something was due. */
   isBusy: boolean
   vainTurns: number
+  /** Whether there was more to claim than one transaction takes, and more to start than there was room for. */
+  isFlooded: boolean
+  isCrowded: boolean
   wakeAt: number
   cleanAt: number
   /** The wall clock and the elapsed time, when they were last compared. */
@@ -175,8 +180,10 @@ export const CLEANING = 60_000
 /** Clocks that differ by less are only imprecise, in milliseconds. */
 const JUMP = 1000
 
-/** Nothing is known: the store has to be asked. */
-const UNKNOWN: Wakes = { claim: -Infinity, start: -Infinity, recover: -Infinity, cancelled: [] }
+const NEVER: Wakes = { claim: Infinity, start: Infinity, recover: Infinity, cancelled: [] }
+
+/** How long the store is not asked at most while there is more than enough to claim, in milliseconds. */
+const LONGEST_FLOOD = 100
 
 const NOBODY: ReadonlySet<string> = new Set()
 
@@ -235,10 +242,14 @@ const makeState = (isPaused: boolean): Effect.Effect<State> =>
     trustedUntil: Infinity,
     renewAt: Infinity,
     returnAt: 0,
-    wakes: UNKNOWN,
+    wakes: NEVER,
+    isStale: true,
+    askedAt: 0,
     pollAt: 0,
     isBusy: false,
     vainTurns: 0,
+    isFlooded: false,
+    isCrowded: false,
     wakeAt: 0,
     cleanAt: 0,
     ...clocks,
@@ -274,20 +285,23 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
     const { state } = self
     state.lastTurn = Option.some(now)
     state.isBusy = false
-    if (state.pollAt <= now.epochMillis) state.wakes = UNKNOWN
+    if (state.pollAt <= now.epochMillis) state.isStale = true
     yield* compareClocks(self, now)
     yield* receive(self, now)
     yield* renew(self, now)
     yield* settleEnded(self, now)
+    if (mustAsk(self, now)) yield* lookAhead(self, now)
     if (state.mode === "Running") yield* carryOut(self, now)
     SchedulerMetrics.running.unsafeUpdate(self.attempts.size, [])
     yield* clean(self, now)
     if (isDrained(self)) return yield* stop(self)
-    yield* lookAhead(self, now)
+    if (mustAsk(self, now) && self.inbox.length === 0) yield* lookAhead(self, now)
+    decideWake(self, now)
   })
 
 const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
+    if (self.state.node === undefined) return
     if (self.state.wakes.recover <= now.epochMillis) yield* recoverDead(self, now)
     if (self.state.wakes.claim <= now.epochMillis) yield* claimDue(self, now)
     if (self.state.wakes.start <= now.epochMillis) yield* startReady(self, now)
@@ -312,12 +326,10 @@ const receive = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
 const handle = (self: Actor, message: Message, now: DateTime.Utc): Effect.Effect<void> => {
   switch (message._tag) {
     case "Wake":
-      return Effect.sync(() => {
-        self.state.wakes = UNKNOWN
-      })
     case "Room":
-      // This turn asks the store whether there is anything to start: to take places in vain would wake the others in turn.
-      return Effect.void
+      return Effect.sync(() => {
+        self.state.isStale = true
+      })
     case "RunSettled":
       return Effect.sync(() => {
         // What was taken for dead may still be ending, while another attempt of the same run goes on.
@@ -327,7 +339,7 @@ const handle = (self: Actor, message: Message, now: DateTime.Utc): Effect.Effect
     case "Pause":
       return Effect.sync(() => changeMode(self, "Running", "Paused", { _tag: "SchedulerPaused", at: now }))
     case "Resume":
-      self.state.wakes = UNKNOWN
+      self.state.isStale = true
       return Effect.sync(() => changeMode(self, "Paused", "Running", { _tag: "SchedulerResumed", at: now }))
     case "Shutdown":
       self.state.mode = "Draining"
@@ -400,7 +412,7 @@ const renew = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> 
 const register = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.map(ask(self, "register the node", self.store.register({ now, lease: self.store.timing.lease })), (node) => {
     self.state.node = node
-    self.state.wakes = UNKNOWN
+    self.state.isStale = true
     self.hub.publish({ _tag: "SchedulerStarted", at: now, node, store: self.name })
   })
 
@@ -425,8 +437,10 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
     if (batch.length === 0) return Effect.void
     return Effect.map(ask(self, "settle runs", self.store.settle(batch, now)), (steps) => {
       self.state.ended.splice(0, batch.length)
-      // What waited for these may start, on other executors as well.
-      foundWork(self, { start: -Infinity })
+      // What waited for these may start. To ask whether something did costs less than to start nothing.
+      self.state.isBusy = true
+      if (self.state.isCrowded) self.state.wakes = { ...self.state.wakes, start: -Infinity }
+      else self.state.isStale = true
       const settlements = new Map(batch.map((settlement) => [settlement.run.id, settlement]))
       for (const step of steps) {
         const settlement = settlements.get(step.run.id)
@@ -437,21 +451,50 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
   })
 
 const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  Number.isFinite(trust(self))
-    ? Effect.map(ask(self, "recover runs", self.store.recover({ now, limit: BATCH })), (steps) => {
-        if (steps.length > 0) foundWork(self, { start: -Infinity })
-        for (const step of steps) tellStep(self, step, { _tag: "Crashed" }, now)
-      })
-    : Effect.void
+  Effect.flatMap(ask(self, "recover runs", self.store.recover({ now, limit: BATCH })), (steps) => {
+    self.state.isStale = true
+    if (steps.length > 0) foundWork(self, { start: -Infinity })
+    for (const step of steps) tellStep(self, step, { _tag: "Crashed" }, now)
+    return steps.length >= BATCH ? recoverDead(self, now) : Effect.void
+  })
 
+/** One batch, so that what is claimed starts and what has ended is settled between one and the next. */
 const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  Effect.gen(function* () {
-    const { advances, parked } = yield* ask(self, "claim due jobs", self.store.claim({ now, limit: BATCH }))
-    if (advances.length + parked.length > 0) foundWork(self, { start: -Infinity })
-    for (const { jobId, reason } of parked) self.hub.publish({ _tag: "JobParked", at: now, jobId, reason })
-    for (const claimed of advances) tellClaimed(self, claimed, now)
-    yield* logUnhandled(self, advances)
-    if (advances.length === BATCH) yield* claimDue(self, now)
+  withPlaces(self, now, (start, begin) =>
+    Effect.gen(function* () {
+      const claim = yield* ask(self, "claim due jobs", self.store.claim({ now, limit: BATCH, start }))
+      const { advances, parked, started } = claim
+      self.state.isStale = true
+      self.state.isFlooded = advances.length + parked.length >= BATCH
+      for (const { jobId, reason } of parked) self.hub.publish({ _tag: "JobParked", at: now, jobId, reason })
+      for (const claimed of advances) tellClaimed(self, claimed, now)
+      const made = advances.reduce((sum, { runs }) => sum + runs.length, 0)
+      if (advances.length + parked.length > 0) {
+        foundWork(self, made > started.length ? { claim: -Infinity, start: -Infinity } : { claim: -Infinity })
+      }
+      for (const step of started) yield* begin(step)
+      yield* logUnhandled(self, advances)
+    })
+  )
+
+type Begin = (step: Step) => Effect.Effect<void>
+
+/** What is claimed may start at once if nothing else waits to start before it. */
+const withPlaces = (
+  self: Actor,
+  now: DateTime.Utc,
+  claim: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
+): Effect.Effect<void, StoreError> =>
+  Effect.suspend(() => {
+    const { executors, state, tasks } = self
+    if (state.node === undefined || state.wakes.start <= now.epochMillis) return claim(undefined, () => Effect.void)
+    const places = new Map([...executors.all].map((slots) => [slots.name, { slots, count: slots.reserve(BATCH) }]))
+    const room = new Map([...places].map(([name, { count }]) => [name, count]))
+    const begin: Begin = (step) => beginOn(self, step, places.get(step.run.executor)!, now)
+    const giveBack = Effect.sync(() => {
+      for (const { count, slots } of places.values()) slots.release(count)
+    })
+    return Effect.ensuring(claim({ node: state.node, tasks, room }, begin), giveBack)
   })
 
 /** Something came of this turn, and something more may come of it. */
@@ -485,36 +528,40 @@ const startReady = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreEr
 const startOn = (self: Actor, slots: ExecutorSlots, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.suspend(() => {
     const { state, store, tasks } = self
-    const limit = state.node === undefined ? 0 : slots.reserve(BATCH)
+    const places = { slots, count: state.node === undefined ? 0 : slots.reserve(BATCH) }
+    const limit = places.count
     if (state.node === undefined || limit === 0) return Effect.void
-    const unused = { count: limit }
     const start = store.start({ node: state.node, now, limit, tasks, executor: slots.name })
     return ask(self, "start runs", start).pipe(
-      Effect.tap((steps) => Effect.forEach(steps, (step) => begin(self, step, slots, unused, now), { discard: true })),
-      Effect.ensuring(Effect.sync(() => slots.release(unused.count))),
-      Effect.flatMap((steps) => (steps.length >= limit ? startOn(self, slots, now) : Effect.void))
+      Effect.tap((steps) => Effect.forEach(steps, (step) => beginOn(self, step, places, now), { discard: true })),
+      Effect.ensuring(Effect.sync(() => slots.release(places.count))),
+      Effect.flatMap((steps) => {
+        state.isStale = true
+        state.isCrowded = steps.length >= limit
+        return state.isCrowded ? startOn(self, slots, now) : Effect.void
+      })
     )
   })
 
-const begin = (
-  self: Actor,
-  step: Step,
-  slots: ExecutorSlots,
-  unused: { count: number },
-  now: DateTime.Utc
-): Effect.Effect<void> => {
+/** Places of an executor that were taken for attempts which have not begun yet. */
+interface Places {
+  readonly slots: ExecutorSlots
+  count: number
+}
+
+const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Effect.Effect<void> => {
   const { job, run } = step
   self.state.isBusy = true
   tellStep(self, step, undefined, now)
   const handler = self.handlers.get(run.task)
   if (!Run.isRunning(run) || Option.isNone(job) || handler === undefined) return Effect.void
-  unused.count--
+  places.count--
   self.state.attempted++
-  return Effect.map(AttemptFiber.start(self.runtime, slots.executor, run, job.value, handler), (fiber) => {
+  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler), (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) => {
-      slots.release(1)
+      places.slots.release(1)
       send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt) })
     })
   })
@@ -534,7 +581,7 @@ const clean = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> 
     state.cleanAt = now.epochMillis + CLEANING
     const count = yield* ask(self, "prune the history", store.prune(now))
     if (count > 0) self.hub.publish({ _tag: "HistoryPruned", at: now, count })
-    if (Number.isFinite(trust(self))) yield* releaseUnknown(self)
+    if (Number.isFinite(trust(self))) yield* Effect.zipRight(recoverDead(self, now), releaseUnknown(self))
     SchedulerMetrics.pruned.unsafeUpdate(count, [])
     SchedulerMetrics.sample(yield* ask(self, "count", store.counts))
   })
@@ -560,30 +607,43 @@ const tellStep = (self: Actor, step: Step, outcome: Run.Outcome | undefined, now
 // sleep, failure and the end
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Asks the store what comes next, and decides when to look again. */
+/** While there is more to claim than one turn does, that is the next thing, and what else there is can wait a little. */
+const mustAsk = ({ state }: Actor, now: DateTime.Utc): boolean =>
+  state.isStale && !(state.isFlooded && state.mode === "Running" && now.epochMillis < state.askedAt + LONGEST_FLOOD)
+
+/** Asks the store what comes next. */
 const lookAhead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
     const { state, store } = self
-    const { node, renewAt } = state
-    if (node === undefined) {
-      state.wakeAt = state.mode === "Draining" ? Infinity : isLeaving(self, now) ? state.returnAt : 0
-      return
-    }
-    const isRunning = state.mode === "Running"
-    const [tasks, executors] = isRunning ? [self.tasks, self.executors.withRoom()] : [NOBODY, NOBODY]
+    const { node } = state
+    if (node === undefined) return
+    const [tasks, executors] = state.mode === "Running" ? [self.tasks, self.executors.withRoom()] : [NOBODY, NOBODY]
     state.wakes = yield* ask(self, "find the next wake", store.nextWake({ node, tasks, executors }))
-    interruptCancelled(self, state.wakes.cancelled)
+    state.isStale = false
+    state.askedAt = now.epochMillis
     state.pollAt = now.epochMillis + Duration.toMillis(store.timing.poll)
-    if (
-      state.isFinishing &&
-      self.attempts.size === 0 &&
-      state.ended.length === 0 &&
-      soonest(state.wakes) > now.epochMillis
-    ) {
-      return send(self, { _tag: "Shutdown", wait: true })
-    }
-    state.wakeAt = isRunning ? Math.min(renewAt, state.pollAt, due(state, now)) : renewAt
+    interruptCancelled(self, state.wakes.cancelled)
   })
+
+const decideWake = (self: Actor, now: DateTime.Utc): void => {
+  const { state } = self
+  const { mode, node, renewAt } = state
+  if (node === undefined) {
+    state.wakeAt = mode === "Draining" ? Infinity : isLeaving(self, now) ? state.returnAt : 0
+  } else if (mode !== "Running") {
+    state.wakeAt = renewAt
+  } else if (hasFinished(self, now)) {
+    send(self, { _tag: "Shutdown", wait: true })
+  } else {
+    state.wakeAt = state.isStale ? 0 : Math.min(renewAt, state.pollAt, due(state, now))
+  }
+}
+
+const hasFinished = ({ attempts, state }: Actor, now: DateTime.Utc): boolean =>
+  state.isFinishing &&
+  attempts.size + state.ended.length === 0 &&
+  !state.isStale &&
+  soonest(state.wakes) > now.epochMillis
 
 /** What is due and was not found, since others hold it, is looked for less and less often. */
 const due = (state: State, now: DateTime.Utc): number => {
@@ -613,7 +673,7 @@ const readClocks = Effect.map(Effect.all([Clock.currentTimeMillis, Clock.current
  * never prolonged: while the machine slept, others may have taken over.
  */
 const adjust = (state: State, wall: number, millis: number): void => {
-  state.wakes = UNKNOWN
+  state.isStale = true
   if (state.node !== undefined) state.renewAt = wall
   state.cleanAt = wall
   state.returnAt += millis
@@ -637,7 +697,7 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
       self.hub.publish({ _tag: "StoreUnavailable", at: now, message: Cause.pretty(cause), store: self.name })
     }
     yield* Effect.logWarning("The scheduler could not complete a turn; it tries again", cause)
-    state.wakes = UNKNOWN
+    state.isStale = true
     const later = yield* Clock.currentTimeMillis
     if (later >= state.trustedUntil) evict(self, now)
     if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self)

@@ -23,6 +23,7 @@ import type * as SqlMigrations from "./SqlMigrations.ts"
 export interface Database {
   readonly sql: SqlClient.SqlClient
   readonly names: SqlMigrations.Tables
+  readonly dialect: "sqlite" | "mysql" | "pg"
   readonly isMysql: boolean
   /** Whether nobody else can write while a transaction is open. */
   readonly isAlone: boolean
@@ -41,7 +42,11 @@ export interface Database {
  * @category constructors
  */
 export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
-  const dialect = sql.onDialectOrElse({ sqlite: () => "sqlite", mysql: () => "mysql", orElse: () => "pg" })
+  const dialect = sql.onDialectOrElse({
+    sqlite: () => "sqlite" as const,
+    mysql: () => "mysql" as const,
+    orElse: () => "pg" as const
+  })
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
   const alone = {
     isMysql: false,
@@ -53,17 +58,32 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Dat
   const shared = { isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
   switch (dialect) {
     case "sqlite":
-      return { sql, names, ...alone, transaction: (effect) => sql.withTransaction(lockAndDo(sql, names, effect)) }
+      return {
+        sql,
+        names,
+        dialect,
+        ...alone,
+        transaction: (effect) => sql.withTransaction(lockAndDo(sql, names, effect))
+      }
     case "mysql": {
       const transact = readCommitted(sql)
       // MariaDB has no OF.
-      return { sql, names, ...shared, isMysql: true, holdFreeBoth: free, transaction: (_) => persist(transact(_)) }
+      return {
+        sql,
+        names,
+        dialect,
+        ...shared,
+        isMysql: true,
+        holdFreeBoth: free,
+        transaction: (_) => persist(transact(_))
+      }
     }
     default: {
       const holdFreeBoth = sql.literal("FOR UPDATE OF r, j SKIP LOCKED")
       return {
         sql,
         names,
+        dialect,
         ...shared,
         isMysql: false,
         holdFreeBoth,
@@ -127,6 +147,15 @@ const codesOf = (error: unknown): ReadonlyArray<unknown> => {
   const { code, errno } = (error.cause ?? {}) as { readonly code?: unknown; readonly errno?: unknown }
   return [code, errno]
 }
+
+/**
+ * Another node has stored this id since it was looked for: the transaction is begun anew.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const storedMeanwhile = (id: string): SqlError =>
+  new SqlError({ cause: { code: "23505" }, message: `"${id}" was stored meanwhile` })
 
 /** What the port answers with, besides that it cannot. */
 type Refusal = JobExists | JobNotFound | RunNotFound
@@ -224,17 +253,69 @@ export const thenJoin = ({ isAlone, isMysql, sql }: Database): Fragment =>
 /** A row that is written. */
 type Row = Record<string, unknown>
 
+/** The columns that are no text, by the names of their types. */
+const TYPES: Readonly<Record<string, ReadonlySet<string>>> = {
+  bigint: new Set([
+    ...["incarnation", "anchor", "scheduled_at", "due_at", "run_at", "start_by", "next_run_at"],
+    ...["started_at", "finished_at", "keep_until", "made_at", "held"]
+  ]),
+  integer: new Set(["fired", "priority", "attempt", "failures", "crashes"])
+}
+
+const typeOf = (column: string): string =>
+  Object.keys(TYPES).find((type) => TYPES[type]?.has(column) === true) ?? "text"
+
+/** Rows as one parameter for each column, so that the text of a statement is the same for one and for many. */
+const unnest = ({ sql }: Database, columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Fragment => {
+  const arrays = columns.map(
+    (column) => sql`${rows.map((row) => row[column]) as never}::${sql.literal(`${typeOf(column)}[]`)}`
+  )
+  return sql`unnest(${sql.csv(arrays)})`
+}
+
+const listed = (sql: SqlClient.SqlClient, columns: ReadonlyArray<string>): Fragment =>
+  sql.csv(columns.map((column) => sql`${sql(column)}`))
+
+/** INSERT of so many rows, up to what becomes of those that are there already. */
+const insertInto = (db: Database, table: string, rows: ReadonlyArray<Row>): Fragment => {
+  const { dialect, sql } = db
+  if (dialect !== "pg") return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])}`
+  const columns = Object.keys(rows[0]!)
+  return sql`INSERT INTO ${sql(table)} (${listed(sql, columns)}) SELECT * FROM ${unnest(db, columns, rows)}`
+}
+
 /**
- * Stores rows, except those that are there already.
+ * Stores rows, except those whose `id` is there already; gives those that it stored.
  *
  * @since 0.1.0
  * @category statements
  */
-export const insertNew = (db: Database, table: string, rows: ReadonlyArray<Row>) => {
-  const { isMysql, sql } = db
-  // INSERT IGNORE would ignore everything else as well.
-  const otherwise = isMysql ? sql`ON DUPLICATE KEY UPDATE id = ${sql(table)}.id` : sql`ON CONFLICT DO NOTHING`
-  return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])} ${otherwise}`
+export const insertNew = <A extends object = { readonly id: string }>(
+  db: Database,
+  table: string,
+  rows: ReadonlyArray<Row & { readonly id: string }>,
+  returning = "id"
+): Effect.Effect<ReadonlyArray<A & { readonly id: string }>, SqlError> => {
+  const { sql } = db
+  const columns = sql.literal(returning)
+  if (!db.isMysql) {
+    return sql<
+      A & { readonly id: string }
+    >`${insertInto(db, table, rows)} ON CONFLICT (id) DO NOTHING RETURNING ${columns}`
+  }
+  return Effect.gen(function* () {
+    const ids = rows.map(({ id }) => id)
+    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(table)} WHERE ${isOneOf(db, "id", ids)}`
+    const taken = new Set(known.map(({ id }) => id))
+    const missing = rows.filter(({ id }) => !taken.has(id))
+    if (missing.length === 0) return []
+    // INSERT IGNORE would ignore everything else as well.
+    yield* sql`${insertInto(db, table, missing)} ON DUPLICATE KEY UPDATE id = ${sql(table)}.id`
+    const made = missing.map(({ id }) => id)
+    return yield* sql<
+      A & { readonly id: string }
+    >`SELECT ${columns} FROM ${sql(table)} WHERE ${isOneOf(db, "id", made)}`
+  })
 }
 
 /**
@@ -250,9 +331,44 @@ export const overwrite = (
   key: string,
   columns: ReadonlyArray<string>,
   rows: ReadonlyArray<Row>
-) => {
-  const { isMysql, sql } = db
-  const values = columns.map((column) => (isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`))
-  const otherwise = isMysql ? "ON DUPLICATE KEY UPDATE" : `ON CONFLICT (${key}) DO UPDATE SET`
-  return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
+): Effect.Effect<ReadonlyArray<unknown>, SqlError> => {
+  const { dialect, sql } = db
+  if (dialect === "pg") return update(db, table, key, columns, rows, sql.literal(""))
+  const values = columns.map((column) =>
+    db.isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`
+  )
+  const otherwise = db.isMysql ? "ON DUPLICATE KEY UPDATE" : `ON CONFLICT (${key}) DO UPDATE SET`
+  return sql`${insertInto(db, table, rows)} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
 }
+
+const update = (
+  db: Database,
+  table: string,
+  key: string,
+  columns: ReadonlyArray<string>,
+  rows: ReadonlyArray<Row>,
+  and: Fragment
+) => {
+  const { sql } = db
+  const all = [key, ...columns]
+  const set = columns.filter((column) => column !== "held")
+  const values = set.map((column) => sql`${sql(column)} = ${sql(`v.${column}`)}`)
+  return sql<{ readonly id: string }>`UPDATE ${sql(table)} AS t SET ${sql.csv(values)}
+    FROM ${unnest(db, all, rows)} AS v (${listed(sql, all)}) WHERE ${sql(`t.${key}`)} = ${sql(`v.${key}`)} ${and}`
+}
+
+/**
+ * Overwrites rows in one statement where they are still as a condition says, with the column `held` of `v` beside those of
+ * the table `t`; gives the ids of those that were. In PostgreSQL alone.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const overwriteHeld = (
+  db: Database,
+  table: string,
+  columns: ReadonlyArray<string>,
+  rows: ReadonlyArray<Row>,
+  isHeld: Fragment
+): Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError> =>
+  update(db, table, "id", columns, rows, db.sql`AND ${isHeld} RETURNING t.id AS id`)

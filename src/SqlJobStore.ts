@@ -100,11 +100,18 @@ const operations = (
   maxClockSkew: Duration.Duration
 ): Omit<Store, "timing" | "changes"> => {
   const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
-  const send = signal?.send ?? Effect.void
-  const change: Perform = (operation, effect) =>
-    Effect.zipLeft(perform(operation, Effect.zipLeft(effect, send)), announce)
+  const [sendWithin, send] = [signal?.sendWithin ?? Effect.void, signal?.send ?? Effect.void]
+  const changeBy =
+    (perform: Perform): Perform =>
+    (operation, effect) =>
+      Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (open) =>
+        Option.isSome(open)
+          ? Effect.zipLeft(perform(operation, Effect.zipLeft(effect, sendWithin)), announce)
+          : perform(operation, effect).pipe(Effect.zipLeft(announce), Effect.zipLeft(send))
+      )
+  const change = changeBy(perform)
   return {
-    ...jobOperations(db, change, perform),
+    ...jobOperations(db, { perform, change, changeOnce: changeBy(refail) }),
     ...runOperations(db, change, perform),
     ...tickOperations(db, perform),
     ...nodeOperations(db, perform, maxClockSkew)
@@ -114,9 +121,20 @@ const operations = (
 /** One operation of the port as one transaction. */
 type Perform = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, Failure<E>>
 
-const jobOperations = (db: Database, change: Perform, perform: Perform) =>
+/** How operations are performed: `change` tells others, and `changeOnce` does so for a single statement. */
+interface Performers {
+  readonly perform: Perform
+  readonly change: Perform
+  readonly changeOnce: Perform
+}
+
+const jobOperations = (db: Database, { change, changeOnce, perform }: Performers) =>
   ({
-    add: (jobs, onConflict, onProgress) => change("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress)),
+    add: (jobs, onConflict, onProgress) => {
+      // One statement is a transaction by itself.
+      const isOne = jobs.length === 1 && onConflict === "fail"
+      return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress))
+    },
     get: (id) => refail("read a job", Effect.flatMap(SqlJobs.find(db, id), Effect.transposeMapOption(SqlRows.readJob))),
     list: (filter) => refail("list jobs", SqlJobs.list(db, filter)),
     update: (id, f) => change("update a job", update(db, id, f)),
@@ -377,7 +395,7 @@ const layToRest = (db: Database, rests: ReadonlyArray<Rest>, now: DateTime.Utc):
 
 const claim = (
   db: Database,
-  { limit, now }: Parameters<Store["claim"]>[0]
+  { limit, now, start }: Parameters<Store["claim"]>[0]
 ): Effect.Effect<JobStore.Claim, StoreError | SqlError> =>
   Effect.gen(function* () {
     const [unread, jobs] = Arr.separate((yield* SqlJobs.holdDue(db, now, limit)).map(SqlJobs.readOrTell))
@@ -385,7 +403,9 @@ const claim = (
     const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
     const parked = [...unread, ...failed]
     yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
-    return { advances: yield* record(db, advances, now), parked }
+    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, start, now)
+    const claimed = yield* record(db, advances, begun, now)
+    return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
 
 /** A trigger of another module may do anything. */
@@ -395,19 +415,54 @@ const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
     catch: (error) => ({ jobId: job.id, reason: String(error) })
   })
 
+/** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
+const choose = (
+  advances: ReadonlyArray<Job.Advance>,
+  { node, room, tasks }: JobStore.Start,
+  now: DateTime.Utc
+): ReadonlyMap<string, Run.Run> => {
+  const left = new Map(room)
+  const begun = new Map<string, Run.Run>()
+  // What others have to go for is still in their queue.
+  const ready = advances.filter(({ cancels }) => cancels === 0).flatMap(({ runs }) => runs.filter(Run.isActive))
+  const mine = ready.filter(({ runAt, task }) => tasks.has(task) && runAt.epochMillis <= now.epochMillis)
+  for (const run of mine.sort(inStartOrder)) {
+    const places = left.get(run.executor) ?? 0
+    if (places <= 0) continue
+    left.set(run.executor, places - 1)
+    begun.set(run.id, Run.start(run, node, now))
+  }
+  return begun
+}
+
+const inStartOrder = (a: Run.Run, b: Run.Run): number =>
+  b.priority - a.priority || a.runAt.epochMillis - b.runAt.epochMillis || (a.id < b.id ? -1 : 1)
+
+const toStarted = (
+  runs: ReadonlyArray<Run.Run>,
+  job: Job.Job,
+  begun: ReadonlyMap<string, Run.Run>
+): ReadonlyArray<JobStore.Step> =>
+  runs.flatMap(({ id }) => {
+    const run = begun.get(id)
+    return run === undefined ? [] : [{ run, job: Option.some(job), isFinished: false }]
+  })
+
 /** Writes what became of due jobs. */
 const record = (
   db: Database,
   advances: ReadonlyArray<Job.Advance>,
+  begun: ReadonlyMap<string, Run.Run>,
   now: DateTime.Utc
 ): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, StoreError | SqlError> =>
   Effect.gen(function* () {
     const cancelled = yield* Effect.forEach(advances, ({ cancels, next }) => SqlRuns.makeRoom(db, next, cancels, now))
     const made = yield* SqlRuns.insert(
       db,
-      advances.flatMap(({ missed, next, runs, skipped }) =>
-        SqlRuns.toRows([...missed, ...runs, ...skipped], next, now.epochMillis)
-      )
+      advances.flatMap(({ missed, next, runs, skipped }) => {
+        const made = runs.map((run) => begun.get(run.id) ?? run)
+        return SqlRuns.toRows([...missed, ...made, ...skipped], next, now.epochMillis)
+      })
     )
     yield* SqlJobs.moveOn(
       db,
@@ -524,13 +579,25 @@ const settlePage = (db: Database, settlements: Settlements, now: DateTime.Utc) =
       settlements.map(({ run }) => run),
       now
     )
-    const settled = (yield* stillHeld(db, settlements)).map(({ outcome, run: was }): Transition => {
-      const { policy } = SqlRuns.ownJob(jobs, was) ?? SqlRuns.ORPHAN
-      return { was, run: Run.settle(was, policy, outcome, now) }
-    })
+    const ends = endsOf(settlements, jobs, now)
+    const written = yield* SqlRuns.writeHeld(db, ends)
+    const others = settlements.filter(({ run }) => !written.has(run.id))
+    const settled = (yield* stillHeld(db, others)).map(({ outcome, run }) => endOf(run, outcome, jobs, now))
     yield* writeTransitions(db, settled, jobs)
-    return yield* follow(db, settled, jobs, now)
+    return yield* follow(db, [...ends.filter(({ run }) => written.has(run.id)), ...settled], jobs, now)
   })
+
+/** What becomes of attempts if they still hold their runs, once for each run, but for those that were called off. */
+const endsOf = (settlements: Settlements, jobs: ReadonlyMap<string, Job.Job>, now: DateTime.Utc) =>
+  [...new Map(settlements.toReversed().map((settlement) => [settlement.run.id, settlement])).values()]
+    .toReversed()
+    .filter(({ run }) => run.state.cancelled === undefined)
+    .map(({ outcome, run }) => endOf(run, outcome, jobs, now))
+
+const endOf = (was: Run.Running, outcome: Run.Outcome, jobs: ReadonlyMap<string, Job.Job>, now: DateTime.Utc) => {
+  const owner = SqlRuns.ownJob(jobs, was) ?? SqlRuns.ORPHAN
+  return { was, run: Run.settle(was, owner.policy, outcome, now), attempt: was.attempt, owner }
+}
 
 /** The settlements of attempts that still hold their runs, once each, with the runs as they are stored. */
 const stillHeld = (db: Database, settlements: Settlements) =>
@@ -550,13 +617,14 @@ const nextWake = (
   { executors, node, tasks }: Parameters<Store["nextWake"]>[0]
 ): Effect.Effect<JobStore.Wakes, SqlError> => {
   const { names, sql } = db
-  const pending = sql`UNION ALL SELECT 'start' AS kind, MIN(r.run_at) AS at, NULL AS id
-    FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
+  const pending = sql`UNION ALL SELECT 'start' AS kind, (SELECT r.run_at
+    FROM ${sql(names.runs)} r ${byIndex(db, names.waiting)}
     ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
     WHERE r.state = 'Pending' AND ${isOneOf(db, "r.executor", [...executors])}
-      AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked'`
+      AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked' ORDER BY r.run_at LIMIT 1) AS at, NULL AS id`
   // The lease holds to its last millisecond.
   const rows = sql<WakeRow>`SELECT 'claim' AS kind, MIN(due_at) AS at, NULL AS id FROM ${sql(names.jobs)}
+      WHERE due_at IS NOT NULL
     UNION ALL SELECT 'recover' AS kind, MIN(expires_at) + 1 AS at, NULL AS id FROM ${sql(names.nodes)} WHERE id <> ${node}
     UNION ALL SELECT 'cancel' AS kind, NULL AS at, id FROM ${sql(names.runs)} WHERE cancel_node = ${node}
     ${tasks.size === 0 || executors.size === 0 ? sql.literal("") : pending}`

@@ -12,7 +12,17 @@ import type * as Option from "effect/Option"
 import * as Job from "./Job.ts"
 import * as Run from "./Run.ts"
 import { JobExists, JobNotFound, type StoreError } from "./SchedulerError.ts"
-import { byIndex, type Database, inPages, isOneOf, limitTo, overwrite, PAGE } from "./SqlDatabase.ts"
+import {
+  byIndex,
+  type Database,
+  inPages,
+  insertNew,
+  isOneOf,
+  limitTo,
+  overwrite,
+  PAGE,
+  storedMeanwhile
+} from "./SqlDatabase.ts"
 import * as SqlRows from "./SqlRows.ts"
 import * as SqlRuns from "./SqlRuns.ts"
 import { type Change, isMatch, type JobFilter, type OnConflict, type Removal } from "./StoreAnswer.ts"
@@ -278,10 +288,12 @@ export const declare = (
 ): Effect.Effect<ReadonlyArray<Change>, JobExists | Failure> =>
   Effect.gen(function* () {
     const changes: Array<Change> = []
-    yield* holdAll(
-      db,
-      jobs.map(({ id }) => id)
-    )
+    if (onConflict !== "fail") {
+      yield* holdAll(
+        db,
+        jobs.map(({ id }) => id)
+      )
+    }
     for (const page of toPages(jobs)) {
       changes.push(...(yield* declarePage(db, page, onConflict)))
       yield* onProgress(changes.length)
@@ -291,14 +303,13 @@ export const declare = (
 
 const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflict: Conflict) =>
   Effect.gen(function* () {
-    const known = new Map((yield* hold(db, page.keys())).map((row) => [row.id, row]))
     const jobs = [...page.values()]
-    const taken = onConflict === "fail" ? jobs.find(({ id }) => known.has(id)) : undefined
-    if (taken !== undefined) return yield* new JobExists({ jobId: taken.id })
-    const lives = yield* insert(
-      db,
-      jobs.filter(({ id }) => !known.has(id))
-    )
+    const isNew = onConflict === "fail"
+    const known = new Map(isNew ? [] : (yield* hold(db, page.keys())).map((row) => [row.id, row]))
+    const added = isNew ? jobs : jobs.filter(({ id }) => !known.has(id))
+    const lives = yield* insert(db, added)
+    const taken = added.find(({ id }) => !lives.has(id))
+    if (taken !== undefined) return yield* isNew ? new JobExists({ jobId: taken.id }) : storedMeanwhile(taken.id)
     const changes = yield* Effect.forEach(jobs, (job): Either.Either<Change, StoreError> => {
       const row = known.get(job.id)
       if (row !== undefined) return declareAgain(row, job, onConflict)
@@ -309,17 +320,13 @@ const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflic
     return changes
   })
 
-/** Stores new jobs, and gives the incarnations that the database has counted for them. */
+/** Stores new jobs, and gives the incarnations that the database has counted for those whose ids were free. */
 const insert = (db: Database, jobs: ReadonlyArray<Job.Job>) =>
   Effect.gen(function* () {
     if (jobs.length === 0) return new Map<string, number>()
-    const { names, sql } = db
     // In one order, since each new id waits for others who store it.
     const rows = jobs.map((job) => ({ ...SqlRows.toJobColumns(job) })).sort((a, b) => (a.id < b.id ? -1 : 1))
-    yield* sql`INSERT INTO ${sql(names.jobs)} ${sql.insert(rows)}`
-    const ids = rows.map(({ id }) => id)
-    const lives = yield* sql<Pick<SqlRows.JobRow, "id" | "incarnation">>`SELECT id, incarnation
-      FROM ${sql(names.jobs)} WHERE ${isOneOf(db, "id", ids)}`
+    const lives = yield* insertNew<Pick<SqlRows.JobRow, "incarnation">>(db, db.names.jobs, rows, "id, incarnation")
     return new Map(lives.map(({ id, incarnation }) => [id, Number(incarnation)]))
   })
 

@@ -12,6 +12,7 @@ import * as Job from "./Job.ts"
 import type { Retention } from "./Policy.ts"
 import * as Run from "./Run.ts"
 import { StoreError } from "./SchedulerError.ts"
+import * as SqlDefinition from "./SqlDefinition.ts"
 
 /** A BIGINT: some drivers give it as text. */
 type Bigint = number | string
@@ -109,9 +110,9 @@ export interface RunRow extends RunColumns {
 export const millis = (column: Bigint | null): number | null => (column === null ? null : Number(column))
 
 const decodeJob = Schema.decodeUnknownEither(Job.Job)
-const encodeJob = Schema.encodeSync(Job.Job)
+const encodeState = Schema.encodeSync(Job.JobState)
 const decodeRun = Schema.decodeUnknownEither(Run.Run)
-const encodeRun = Schema.encodeSync(Run.Run)
+const encodeCovers = Schema.encodeSync(Run.Covers)
 
 const parse = <A>(what: string, read: () => Either.Either<A, Error>): Either.Either<A, StoreError> =>
   Either.mapLeft(
@@ -131,21 +132,57 @@ const keepUntil = (end: number, { age }: Retention): number | null =>
  * @since 0.1.0
  * @category reading
  */
-export const readJob = (row: JobRow): Either.Either<Job.Job, StoreError> =>
-  parse(`job "${row.id}"`, () =>
-    decodeJob({
-      ...JSON.parse(row.definition),
-      id: row.id,
-      incarnation: Number(row.incarnation),
-      task: row.task,
-      group: row.job_group,
-      labels: JSON.parse(row.labels),
-      state: JSON.parse(row.state_detail),
-      nextRunTime: millis(row.next_run_at),
-      fired: row.fired,
-      anchor: millis(row.anchor)
-    })
-  )
+export const readJob = (row: JobRow): Either.Either<Job.Job, StoreError> => {
+  const job = readUsualJob(row)
+  return job === undefined ? parse(`job "${row.id}"`, () => decodeJob(toJson(row))) : Either.right(job)
+}
+
+const toJson = (row: JobRow): unknown => ({
+  ...JSON.parse(row.definition),
+  id: row.id,
+  incarnation: Number(row.incarnation),
+  task: row.task,
+  group: row.job_group,
+  labels: JSON.parse(row.labels),
+  state: JSON.parse(row.state_detail),
+  nextRunTime: millis(row.next_run_at),
+  fired: row.fired,
+  anchor: millis(row.anchor)
+})
+
+const ACTIVE: Job.JobState = { _tag: "Active" }
+const ACTIVE_TEXT = JSON.stringify(ACTIVE)
+const NO_LABELS = {}
+
+/** An active job is read by hand, since a claim reads many of them; whatever is out of the ordinary, by its Schema. */
+const readUsualJob = (row: JobRow): Job.Job | undefined => {
+  if (row.state_detail !== ACTIVE_TEXT || row.labels !== "{}") return undefined
+  const definition = SqlDefinition.read(row.definition)
+  const [incarnation, anchor, next] = [Number(row.incarnation), millis(row.anchor), millis(row.next_run_at)]
+  if (definition === undefined || !Number.isSafeInteger(incarnation) || !Number.isSafeInteger(row.fired))
+    return undefined
+  const [anchoredAt, nextRunTime] = [anchor === null ? Option.none() : DateTime.make(anchor), instant(next)]
+  if (Option.isNone(anchoredAt) || nextRunTime === undefined) return undefined
+  return {
+    ...definition,
+    id: row.id,
+    incarnation,
+    task: row.task,
+    group: Option.fromNullable(row.job_group),
+    labels: NO_LABELS,
+    state: ACTIVE,
+    nextRunTime,
+    fired: row.fired,
+    anchor: anchoredAt.value
+  }
+}
+
+/** An instant or none; undefined if it is out of range. */
+const instant = (at: number | null): Option.Option<DateTime.Utc> | undefined => {
+  if (at === null) return Option.none()
+  const made = DateTime.make(at)
+  return Option.isNone(made) ? undefined : made
+}
 
 /**
  * Where a job stands.
@@ -170,17 +207,17 @@ export const toCursor = (job: Job.Job): Cursor => {
  * @category writing
  */
 export const toJobColumns = (job: Job.Job): JobColumns => {
-  const { anchor, fired, group, id, incarnation, labels, nextRunTime, state, task, ...definition } = encodeJob(job)
+  const state = job.state._tag === "Active" ? ACTIVE_TEXT : JSON.stringify(encodeState(job.state))
   return {
-    id,
-    task,
-    job_group: group,
-    labels: JSON.stringify(labels),
-    state: state._tag,
-    state_detail: JSON.stringify(state),
+    id: job.id,
+    task: job.task,
+    job_group: Option.getOrNull(job.group),
+    labels: JSON.stringify(job.labels),
+    state: job.state._tag,
+    state_detail: state,
     ...toCursor(job),
-    keep_until: state._tag === "Finished" ? keepUntil(state.at, job.policy.retention) : null,
-    definition: JSON.stringify(definition)
+    keep_until: job.state._tag === "Finished" ? keepUntil(job.state.at.epochMillis, job.policy.retention) : null,
+    definition: SqlDefinition.write(job)
   }
 }
 
@@ -205,27 +242,73 @@ export const labelPatterns = (labels: Readonly<Record<string, string>> = {}): Re
  * @since 0.1.0
  * @category reading
  */
-export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
-  parse(`run "${row.id}"`, () =>
-    decodeRun({
-      ...JSON.parse(row.detail),
-      id: row.id,
-      jobId: row.job_id,
-      incarnation: Number(row.incarnation),
-      key: row.run_key,
-      task: row.task,
-      scheduledAt: millis(row.scheduled_at),
-      dueAt: millis(row.due_at),
-      runAt: millis(row.run_at),
-      startBy: millis(row.start_by),
-      instance: row.instance,
-      priority: row.priority,
-      executor: row.executor,
-      attempt: row.attempt,
-      failures: row.failures,
-      crashes: row.crashes
-    })
-  )
+export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> => {
+  const state = USUAL_STATES.get(row.detail) ?? readRunning(row)
+  if (state === undefined)
+    return parse(`run "${row.id}"`, () => decodeRun({ ...JSON.parse(row.detail), ...toRunJson(row) }))
+  return Either.right(readUsualRun(row, state))
+}
+
+const toRunJson = (row: RunColumns) => ({
+  id: row.id,
+  jobId: row.job_id,
+  incarnation: Number(row.incarnation),
+  key: row.run_key,
+  task: row.task,
+  scheduledAt: millis(row.scheduled_at),
+  dueAt: millis(row.due_at),
+  runAt: millis(row.run_at),
+  startBy: millis(row.start_by),
+  instance: row.instance,
+  priority: row.priority,
+  executor: row.executor,
+  attempt: row.attempt,
+  failures: row.failures,
+  crashes: row.crashes
+})
+
+type Plain = Extract<Run.RunState["_tag"], "Pending" | "Queued" | "Waiting">
+
+const detailOf = (state: unknown, covers: unknown = null, origin: unknown = null): string =>
+  JSON.stringify({ state, covers, origin })
+
+/** Those of runs that wait, stand for nothing but themselves, and come from no span: as most of them. */
+const USUAL_STATES: ReadonlyMap<string, Run.RunState> = new Map(
+  (["Pending", "Queued", "Waiting"] satisfies ReadonlyArray<Plain>).map((_tag) => [detailOf({ _tag }), { _tag }])
+)
+
+/** The state of a run under way that nobody has called off, from its columns. */
+const readRunning = ({ cancel_node, detail, node, started_at, state }: RunColumns): Run.RunState | undefined => {
+  if (state !== "Running" || node === null || started_at === null || cancel_node !== null) return undefined
+  const startedAt = Number(started_at)
+  if (detail !== detailOf({ _tag: "Running", node, startedAt })) return undefined
+  return { _tag: "Running", node, startedAt: DateTime.unsafeMake(startedAt) }
+}
+
+const readUsualRun = (row: RunColumns, state: Run.RunState): Run.Run => {
+  const scheduledAt = DateTime.unsafeMake(Number(row.scheduled_at))
+  const same = (at: Bigint) => (Number(at) === scheduledAt.epochMillis ? scheduledAt : DateTime.unsafeMake(Number(at)))
+  return {
+    id: row.id,
+    jobId: row.job_id,
+    incarnation: Number(row.incarnation),
+    key: row.run_key,
+    task: row.task,
+    scheduledAt,
+    dueAt: same(row.due_at),
+    runAt: same(row.run_at),
+    startBy: row.start_by === null ? Option.none() : Option.some(same(row.start_by)),
+    instance: row.instance,
+    priority: row.priority,
+    executor: row.executor,
+    attempt: row.attempt,
+    failures: row.failures,
+    crashes: row.crashes,
+    covers: Option.none(),
+    origin: Option.none(),
+    state
+  }
+}
 
 /**
  * A run as columns; once it has ended, it is kept as the retention says.
@@ -234,31 +317,47 @@ export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
  * @category writing
  */
 export const toRunColumns = (run: Run.Run, retention: Retention): RunColumns => {
-  const { covers, dueAt, id, incarnation, instance, jobId, key, origin, runAt, scheduledAt, startBy, state, task } =
-    encodeRun(run)
-  const finishedAt = "finishedAt" in state ? state.finishedAt : null
+  const state = toStateJson(run.state)
+  const finishedAt = state.finishedAt ?? null
   return {
-    id,
-    job_id: jobId,
-    incarnation,
-    run_key: key,
-    task,
-    scheduled_at: scheduledAt,
-    due_at: dueAt,
-    run_at: runAt,
-    start_by: startBy,
-    instance,
+    id: run.id,
+    job_id: run.jobId,
+    incarnation: run.incarnation,
+    run_key: run.key,
+    task: run.task,
+    scheduled_at: run.scheduledAt.epochMillis,
+    due_at: run.dueAt.epochMillis,
+    run_at: run.runAt.epochMillis,
+    start_by: Option.isSome(run.startBy) ? run.startBy.value.epochMillis : null,
+    instance: run.instance,
     priority: run.priority,
     executor: run.executor,
     attempt: run.attempt,
     failures: run.failures,
     crashes: run.crashes,
-    state: state._tag,
-    node: "node" in state ? state.node : null,
-    cancel_node: state._tag === "Running" && state.cancelled !== undefined ? state.node : null,
-    started_at: "startedAt" in state ? (state.startedAt ?? null) : null,
+    state: run.state._tag,
+    node: run.state._tag === "Running" ? run.state.node : null,
+    cancel_node: run.state._tag === "Running" && run.state.cancelled !== undefined ? run.state.node : null,
+    started_at: state.startedAt ?? null,
     finished_at: finishedAt,
     keep_until: finishedAt === null ? null : keepUntil(finishedAt, retention),
-    detail: JSON.stringify({ state, covers, origin })
+    detail: detailOf(
+      state,
+      Option.getOrNull(Option.map(run.covers, (_) => encodeCovers(_))),
+      Option.getOrNull(run.origin)
+    )
   }
+}
+
+/** A state in its encoded form: instants as milliseconds, all else as it is. */
+const toStateJson = (state: Run.RunState): { readonly startedAt?: number; readonly finishedAt?: number } => {
+  const [startedAt, finishedAt] = [
+    "startedAt" in state ? state.startedAt : undefined,
+    "finishedAt" in state ? state.finishedAt : undefined
+  ]
+  return {
+    ...state,
+    ...(startedAt === undefined ? {} : { startedAt: startedAt.epochMillis }),
+    ...(finishedAt === undefined ? {} : { finishedAt: finishedAt.epochMillis })
+  } as { readonly startedAt?: number; readonly finishedAt?: number }
 }

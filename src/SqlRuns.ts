@@ -10,6 +10,7 @@ import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import type * as Job from "./Job.ts"
 import * as Policy from "./Policy.ts"
@@ -23,6 +24,7 @@ import {
   isOneOf,
   limitTo,
   overwrite,
+  overwriteHeld,
   PAGE,
   thenJoin
 } from "./SqlDatabase.ts"
@@ -99,7 +101,15 @@ export const holdPending = (
  * @since 0.1.0
  * @category statements
  */
-export const read = (rows: ReadonlyArray<SqlRows.RunRow>) => Effect.forEach(rows, SqlRows.readRun)
+export const read = (rows: ReadonlyArray<SqlRows.RunRow>): Either.Either<ReadonlyArray<Run.Run>, StoreError> => {
+  const runs: Array<Run.Run> = []
+  for (const row of rows) {
+    const run = SqlRows.readRun(row)
+    if (Either.isLeft(run)) return Either.left(run.left)
+    runs.push(run.right)
+  }
+  return Either.right(runs)
+}
 
 /**
  * Writes one run as `writeAll` does.
@@ -143,12 +153,41 @@ export const writeAll = (
   ownerOf: (run: Run.Run) => Owner | undefined
 ): Effect.Effect<unknown, SqlError> =>
   inPages(runs, (page) => {
-    const rows = page.map((run) => ({
-      ...SqlRows.toRunColumns(run, (ownerOf(run) ?? ORPHAN).policy.retention),
-      made_at: 0
-    }))
+    const rows = page.map((run) => toRow(run, ownerOf(run) ?? ORPHAN, 0))
     return overwrite(db, db.names.runs, "id", CHANGING, rows)
   })
+
+/** A run as a row, with columns for whichever statement writes it. */
+type Row = SqlRows.RunRow & Record<string, unknown>
+
+const toRow = (run: Run.Run, { policy }: Owner, madeAt: number): Row => ({
+  ...SqlRows.toRunColumns(run, policy.retention),
+  made_at: madeAt
+})
+
+/** What became of an attempt that held a run. */
+interface Held {
+  readonly run: Run.Run
+  readonly attempt: number
+  readonly owner: Owner
+}
+
+/**
+ * Writes what became of attempts that still hold their runs, and that nobody has called off, without reading the runs;
+ * gives the ids of those. On databases that cannot do so, none are.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect<ReadonlySet<string>, SqlError> => {
+  if (db.dialect !== "pg" || all.length === 0) return Effect.succeed(new Set())
+  const isHeld = db.sql`t.attempt = v.held AND t.state = 'Running' AND t.cancel_node IS NULL`
+  const rows = all.map(({ attempt, owner, run }) => Object.assign(toRow(run, owner, 0), { held: attempt }))
+  return Effect.map(
+    overwriteHeld(db, db.names.runs, [...CHANGING, "held"], rows, isHeld),
+    (written) => new Set(written.map(({ id }) => id))
+  )
+}
 
 /**
  * A run whose job is gone, or in another life.
@@ -180,23 +219,9 @@ export const insert = (
   rows: ReadonlyArray<SqlRows.RunRow>
 ): Effect.Effect<ReadonlySet<string>, SqlError> =>
   Effect.map(
-    inPages(rows, (page) => insertPage(db, page)),
-    (ids) => new Set(ids)
+    inPages(rows, (page) => insertNew(db, db.names.runs, page as ReadonlyArray<Row>)),
+    (made) => new Set(made.map(({ id }) => id))
   )
-
-const insertPage = (db: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
-  Effect.gen(function* () {
-    const { names, sql } = db
-    const ids = rows.map(({ id }) => id)
-    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE ${isOneOf(db, "id", ids)}`
-    const taken = new Set(known.map(({ id }) => id))
-    yield* insertNew(
-      db,
-      names.runs,
-      rows.map((row) => ({ ...row }))
-    )
-    return ids.filter((id) => !taken.has(id))
-  })
 
 /**
  * The rows of new runs of one job.
@@ -204,8 +229,8 @@ const insertPage = (db: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
  * @since 0.1.0
  * @category statements
  */
-export const toRows = (runs: ReadonlyArray<Run.Run>, { policy }: Job.Job, madeAt: number) =>
-  runs.map((run): SqlRows.RunRow => ({ ...SqlRows.toRunColumns(run, policy.retention), made_at: madeAt }))
+export const toRows = (runs: ReadonlyArray<Run.Run>, job: Owner, madeAt: number): ReadonlyArray<SqlRows.RunRow> =>
+  runs.map((run) => toRow(run, job, madeAt))
 
 /**
  * @since 0.1.0

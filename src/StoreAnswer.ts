@@ -84,6 +84,18 @@ export interface ClaimedJob extends Job.Advance {
 }
 
 /**
+ * Who starts what it claims: a node, of these tasks, with so much room on its executors by their names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Start {
+  readonly node: string
+  readonly tasks: ReadonlySet<string>
+  readonly room: ReadonlyMap<string, number>
+}
+
+/**
  * What one claim made of the due jobs.
  *
  * @since 0.1.0
@@ -93,6 +105,8 @@ export interface Claim {
   readonly advances: ReadonlyArray<ClaimedJob>
   /** Jobs that could not be read and were parked: id and reason. */
   readonly parked: ReadonlyArray<{ readonly jobId: string; readonly reason: string }>
+  /** What was started at once; the runs of `advances` are as they were before. */
+  readonly started: ReadonlyArray<Step>
 }
 
 /**

@@ -237,7 +237,7 @@ const costs = (world: World) =>
           assert.match(due, /scheduler_jobs_due/)
           assert.match(pending, /scheduler_runs_pending/)
           assert.match(next, /scheduler_jobs_due|optimized away/)
-          for (const index of [/scheduler_runs_pending/, /scheduler_runs_cancel/]) assert.match(next, index)
+          for (const index of [/scheduler_runs_waiting/, /scheduler_runs_cancel/]) assert.match(next, index)
           for (const plan of [due, pending]) assert.notMatch(plan, /Sort|TEMP B-TREE|filesort/)
         }),
       60_000
