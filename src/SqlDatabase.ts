@@ -233,13 +233,22 @@ export const limitTo = ({ isMysql, sql }: Database, limit: number, offset = 0): 
 }
 
 /**
- * Makes MySQL read a table by an index, so that it holds no more rows than it gives.
+ * Makes a database read a table by an index, where it may choose another one: MySQL then holds no more rows than it gives,
+ * and SQLite sorts none.
  *
  * @since 0.1.0
  * @category statements
  */
-export const byIndex = ({ isMysql, sql }: Database, index: string): Fragment =>
-  isMysql ? sql`FORCE INDEX (${sql(index)})` : NOTHING(sql)
+export const byIndex = ({ dialect, sql }: Database, index: string): Fragment => {
+  switch (dialect) {
+    case "mysql":
+      return sql`FORCE INDEX (${sql(index)})`
+    case "sqlite":
+      return sql`INDEXED BY ${sql(index)}`
+    case "pg":
+      return NOTHING(sql)
+  }
+}
 
 /**
  * Joins a table to those before it, which are read first.

@@ -160,10 +160,8 @@ export const writeAll = (
 /** A run as a row, with columns for whichever statement writes it. */
 type Row = SqlRows.RunRow & Record<string, unknown>
 
-const toRow = (run: Run.Run, { policy }: Owner, madeAt: number): Row => ({
-  ...SqlRows.toRunColumns(run, policy.retention),
-  made_at: madeAt
-})
+const toRow = (run: Run.Run, { policy }: Owner, madeAt: number): Row =>
+  SqlRows.toRunRow(run, policy.retention, madeAt) as Row
 
 /** What became of an attempt that held a run. */
 interface Held {
