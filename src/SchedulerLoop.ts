@@ -42,7 +42,13 @@ export type Message =
   | { readonly _tag: "Wake" }
   /** An executor has places again that another loop had taken. */
   | { readonly _tag: "Room" }
-  | { readonly _tag: "RunSettled"; readonly run: Run.Running; readonly outcome: Run.Outcome }
+  /** With the place that the attempt had, if it had one. */
+  | {
+      readonly _tag: "RunSettled"
+      readonly run: Run.Running
+      readonly outcome: Run.Outcome
+      readonly slots?: ExecutorSlots
+    }
   | { readonly _tag: "Pause" }
   | { readonly _tag: "Resume" }
   | { readonly _tag: "Shutdown"; readonly wait: Wait }
@@ -332,6 +338,7 @@ const handle = (self: Actor, message: Message, now: DateTime.Utc): Effect.Effect
       })
     case "RunSettled":
       return Effect.sync(() => {
+        message.slots?.release(1)
         // What was taken for dead may still be ending, while another attempt of the same run goes on.
         if (self.attempts.get(message.run.id)?.run.attempt === message.run.attempt) self.attempts.delete(message.run.id)
         self.state.ended.push(message)
@@ -560,10 +567,9 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler), (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
-    fiber.addObserver((exit) => {
-      places.slots.release(1)
-      send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt) })
-    })
+    fiber.addObserver((exit) =>
+      send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt), slots: places.slots })
+    )
   })
 }
 

@@ -288,13 +288,14 @@ const listed = (sql: SqlClient.SqlClient, columns: ReadonlyArray<string>): Fragm
 /** INSERT of so many rows, up to what becomes of those that are there already. */
 const insertInto = (db: Database, table: string, rows: ReadonlyArray<Row>): Fragment => {
   const { dialect, sql } = db
-  if (dialect !== "pg") return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])}`
+  if (dialect !== "pg") return sql`INSERT INTO ${sql(table)} ${sql.insert([...rows])}`
   const columns = Object.keys(rows[0]!)
   return sql`INSERT INTO ${sql(table)} (${listed(sql, columns)}) SELECT * FROM ${unnest(db, columns, rows)}`
 }
 
 /**
- * Stores rows, except those whose `id` is there already; gives those that it stored.
+ * Stores rows, except those whose `id` is there already; gives those that it stored. On MySQL, where another node stores the
+ * same id at the same moment, it fails with the database's own error unless `isAlone` says that none can.
  *
  * @since 0.1.0
  * @category statements
@@ -303,7 +304,7 @@ export const insertNew = <A extends object = { readonly id: string }>(
   db: Database,
   table: string,
   rows: ReadonlyArray<Row & { readonly id: string }>,
-  returning = "id"
+  { isAlone = false, returning = "id" }: { readonly isAlone?: boolean; readonly returning?: string } = {}
 ): Effect.Effect<ReadonlyArray<A & { readonly id: string }>, SqlError> => {
   const { sql } = db
   const columns = sql.literal(returning)
@@ -319,7 +320,9 @@ export const insertNew = <A extends object = { readonly id: string }>(
     const missing = rows.filter(({ id }) => !taken.has(id))
     if (missing.length === 0) return []
     // INSERT IGNORE would ignore everything else as well.
-    yield* sql`${insertInto(db, table, missing)} ON DUPLICATE KEY UPDATE id = ${sql(table)}.id`
+    yield* isAlone
+      ? sql`${insertInto(db, table, padded(db, missing))} ON DUPLICATE KEY UPDATE id = ${sql(table)}.id`
+      : sql`${insertInto(db, table, missing)}`
     const made = missing.map(({ id }) => id)
     return yield* sql<
       A & { readonly id: string }
@@ -347,7 +350,7 @@ export const overwrite = (
     db.isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`
   )
   const otherwise = db.isMysql ? "ON DUPLICATE KEY UPDATE" : `ON CONFLICT (${key}) DO UPDATE SET`
-  return sql`${insertInto(db, table, rows)} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
+  return sql`${insertInto(db, table, padded(db, rows))} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
 }
 
 const update = (

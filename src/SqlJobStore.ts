@@ -131,8 +131,8 @@ interface Performers {
 const jobOperations = (db: Database, { change, changeOnce, perform }: Performers) =>
   ({
     add: (jobs, onConflict, onProgress) => {
-      // One statement is a transaction by itself.
-      const isOne = jobs.length === 1 && onConflict === "fail"
+      // One statement is a transaction by itself. MySQL needs more of them.
+      const isOne = jobs.length === 1 && onConflict === "fail" && !db.isMysql
       return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress))
     },
     get: (id) => refail("read a job", Effect.flatMap(SqlJobs.find(db, id), Effect.transposeMapOption(SqlRows.readJob))),

@@ -326,7 +326,9 @@ const insert = (db: Database, jobs: ReadonlyArray<Job.Job>) =>
     if (jobs.length === 0) return new Map<string, number>()
     // In one order, since each new id waits for others who store it.
     const rows = jobs.map((job) => ({ ...SqlRows.toJobColumns(job) })).sort((a, b) => (a.id < b.id ? -1 : 1))
-    const lives = yield* insertNew<Pick<SqlRows.JobRow, "incarnation">>(db, db.names.jobs, rows, "id, incarnation")
+    const lives = yield* insertNew<Pick<SqlRows.JobRow, "incarnation">>(db, db.names.jobs, rows, {
+      returning: "id, incarnation"
+    })
     return new Map(lives.map(({ id, incarnation }) => [id, Number(incarnation)]))
   })
 

@@ -217,7 +217,7 @@ export const insert = (
   rows: ReadonlyArray<SqlRows.RunRow>
 ): Effect.Effect<ReadonlySet<string>, SqlError> =>
   Effect.map(
-    inPages(rows, (page) => insertNew(db, db.names.runs, page as ReadonlyArray<Row>)),
+    inPages(rows, (page) => insertNew(db, db.names.runs, page as ReadonlyArray<Row>, { isAlone: true })),
     (made) => new Set(made.map(({ id }) => id))
   )
 
