@@ -152,6 +152,7 @@ export const compare = (stores: ReadonlyArray<Store>, operations: ReadonlyArray<
         Effect.zipRight(Effect.ignore(operation.perform(store, nodes[i]!)), look(store, nodes[i]!, operation.now))
       )
       for (const other of seen.slice(1)) assert.deepStrictEqual(other, seen[0])
-      for (const [i, store] of stores.entries()) assert.deepStrictEqual(yield* audit(store, nodes[i]!, operation.now), [])
+      for (const [i, store] of stores.entries())
+        assert.deepStrictEqual(yield* audit(store, nodes[i]!, operation.now), [])
     }
   })

@@ -1,8 +1,10 @@
 import { postgresClient, startPostgres } from "./Servers.ts"
+import { auditChecks } from "./SqlAuditSuite.ts"
 import { faultChecks } from "./SqlFaultSuite.ts"
 import { signalChecks, suite } from "./SqlStoreSuite.ts"
 
 suite({ name: "PostgreSQL", start: startPostgres, client: postgresClient }, (world) => {
+  auditChecks(world)
   faultChecks(world)
   signalChecks(world)
 })

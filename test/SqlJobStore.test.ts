@@ -10,6 +10,7 @@ import * as SqlJobStore from "../src/SqlJobStore.ts"
 import * as Task from "../src/Task.ts"
 import * as Trigger from "../src/Trigger.ts"
 import * as SameOperations from "./SameOperations.ts"
+import { auditChecks } from "./SqlAuditSuite.ts"
 import { faultChecks } from "./SqlFaultSuite.ts"
 import { fileSuite } from "./SqlStoreSuite.ts"
 
@@ -103,5 +104,8 @@ fileSuite(
     start: () => Promise.resolve({ url: ":memory:", stop: () => Promise.resolve() }),
     client: (filename) => Layer.orDie(SqliteClient.layer({ filename }))
   },
-  faultChecks
+  (world) => {
+    auditChecks(world)
+    faultChecks(world)
+  }
 )
