@@ -362,7 +362,7 @@ const clocks = (world: World) =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** So many stores with clients of their own. */
-const nodes = (world: World, count: number) =>
+export const nodes = (world: World, count: number) =>
   Effect.forEach(
     Array.from({ length: count }),
     () =>
@@ -374,7 +374,7 @@ const nodes = (world: World, count: number) =>
     { concurrency: count }
   )
 
-type Node = Effect.Effect.Success<ReturnType<typeof nodes>>[number]
+export type Node = Effect.Effect.Success<ReturnType<typeof nodes>>[number]
 
 /** Claims, starts and settles until nothing is left at one time; counts how often each attempt was started. */
 const workOff = ({ node, store }: Node, seconds: number, started: Map<string, number>) =>
