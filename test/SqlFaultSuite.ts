@@ -10,6 +10,7 @@ import { StoreError } from "../src/SchedulerError.ts"
 import * as SqlJobStore from "../src/SqlJobStore.ts"
 import * as Trigger from "../src/Trigger.ts"
 import * as FaultySqlClient from "./FaultySqlClient.ts"
+import { audit } from "./SqlAuditSuite.ts"
 import type { World } from "./SqlStoreSuite.ts"
 
 type Store = JobStore.JobStore["Type"]
@@ -200,6 +201,45 @@ const assertRefused = (exit: Exit.Exit<unknown, unknown>): void => {
   assert.instanceOf(Cause.squash(cause), StoreError)
 }
 
+/** A turn of the loop on a store, each step of which may fail. */
+const turn = (store: Store, node: string) => {
+  const steps = ["recover", "settle", "claim", "start"].map((name) => operations[name]!(store, node))
+  return Effect.forEach(steps, (step) => Effect.ignore(step), { discard: true })
+}
+
+/** Lets every node die; another one carries out all that is in flight, and nothing falls due any more. */
+const drain = (store: Store, { sql }: World) =>
+  Effect.gen(function* () {
+    yield* sql`DELETE FROM scheduler_nodes`
+    yield* store.updateAll({}, (job) => Job.pause(job, NOW))
+    const node = yield* store.register({ now: NOW, lease })
+    yield* store.recover({ now: NOW, limit: 100 })
+    for (let isIdle = false; !isIdle; ) {
+      const steps = yield* store.start({ node, now: NOW, limit: 100, tasks })
+      const running = steps.map(({ run }) => run).filter(Run.isRunning)
+      yield* store.settle(
+        running.map((run) => ({ run, outcome: { _tag: "Succeeded" } })),
+        NOW
+      )
+      isIdle = steps.length === 0
+    }
+    return yield* store.counts
+  })
+
+/** Breaks a turn at one of its statements, and looks whether what is in flight is what its jobs count. */
+const breakTurn = (stage: Stage, nth: number) =>
+  Effect.gen(function* () {
+    const { broken, faulty, sound } = yield* makeStores(stage.world)
+    const node = yield* stage.restore
+    faulty.arm(nth, "cut off")
+    yield* turn(broken, node)
+    if (!faulty.disarm()) return false
+    assert.deepStrictEqual(yield* stage.world.provide(audit(sound, NOW, Infinity)), [])
+    const { jobs: _, ...inFlight } = yield* drain(sound, stage.world)
+    assert.deepStrictEqual(inFlight, { queued: 0, pending: 0, running: 0 }, `cut off at statement ${nth}`)
+    return true
+  })
+
 /** What holds when a connection breaks. */
 export const faultChecks = (world: World): void => {
   const stage = new Stage(world)
@@ -216,5 +256,18 @@ export const faultChecks = (world: World): void => {
         60_000
       )
     }
+  })
+
+  describe(`a turn on ${world.backend.name}`, () => {
+    it.live(
+      "leaves no slot taken, whichever of its statements breaks: all that is in flight comes to its end elsewhere",
+      () =>
+        Effect.gen(function* () {
+          let nth = 1
+          while (yield* breakTurn(stage, nth)) nth += 3
+          assert.isAbove(nth, 30)
+        }),
+      60_000
+    )
   })
 }
