@@ -408,12 +408,8 @@ const claim = (
     return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
 
-/** A trigger of another module may do anything. */
 const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
-  Either.try({
-    try: () => Job.advance(job, now, load),
-    catch: (error) => ({ jobId: job.id, reason: String(error) })
-  })
+  Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
 
 /** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
 const choose = (
