@@ -716,7 +716,7 @@ class World {
   checkAudit(jobs: ReadonlyArray<Job.Job>, runs: ReadonlyArray<Run.Run>): void {
     const nodes = new Set([this.node])
     const found = Audit.check({ jobs, runs, nodes, now: this.now, patience: Duration.infinity })
-    const isDueAtOnce = this.ledger.nextWake("node", new Set()) === 0
+    const isDueAtOnce = this.ledger.nextWake({ node: "node", tasks, executors }).claim === 0
     const isTolerated = (finding: Audit.Finding) =>
       (finding._tag === "JobStranded" && isDueAtOnce) ||
       (finding._tag === "TooManyActive" && finding.active <= (this.excess.get(finding.jobId)?.active ?? 0))

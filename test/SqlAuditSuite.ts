@@ -1,9 +1,9 @@
 /** What an audit must find in the tables of the SQL job store that somebody has tampered with, and nothing otherwise. */
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect } from "effect"
+import { type DateTime, Duration, Effect } from "effect"
 import * as Audit from "../src/Audit.ts"
-import * as Job from "../src/Job.ts"
+import { at, make, succeeded, work } from "../src/ConformanceWorld.ts"
 import type * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
@@ -12,9 +12,8 @@ import type { World } from "./SqlStoreSuite.ts"
 
 type Store = JobStore.JobStore["Type"]
 
-const T0 = 1_767_225_600_000
-const at = (seconds: number) => DateTime.unsafeMake(T0 + seconds * 1000)
-const tasks = new Set(["Work"])
+const tasks = work
+const executor = Policy.DEFAULT_EXECUTOR
 
 /** Audits all that is stored. */
 export const audit = (
@@ -29,18 +28,9 @@ export const audit = (
     return Audit.check({ jobs, runs, now, patience, nodes: new Set(alive.map(({ id }) => id)) })
   })
 
-const make = (id: string, { minutes = 1, ...policy }: Policy.PolicyOptions & { readonly minutes?: number } = {}) =>
-  Job.make({
-    id,
-    task: "Work",
-    now: at(0),
-    trigger: Trigger.interval({ minutes }),
-    policy: Policy.override(Policy.defaults, policy)
-  })
-
 const jobs = [
   make("all", { coalesce: "all", maxInstances: 3 }),
-  make("idle", { minutes: 60 }),
+  make("idle", { trigger: Trigger.interval({ hours: 1 }) }),
   make("queue", { overlap: "queue", timeout: "10 minutes" }),
   make("short", { retention: { finishedJobs: "keep" }, limit: 1 }),
   make("skip")
@@ -52,10 +42,10 @@ const live = (store: Store) =>
     yield* store.add(jobs, "fail")
     const node = yield* store.register({ now: at(0), lease: Duration.hours(1) })
     yield* store.claim({ now: at(60), limit: 100 })
-    const steps = yield* store.start({ node, now: at(60), limit: 100, tasks })
+    const steps = yield* store.start({ node, now: at(60), limit: 100, tasks, executor })
     const done = steps.map(({ run }) => run).filter(Run.isRunning)
     yield* store.settle(
-      done.filter(({ jobId }) => jobId !== "queue").map((run) => ({ run, outcome: { _tag: "Succeeded" } })),
+      done.filter(({ jobId }) => jobId !== "queue").map((run) => ({ run, outcome: succeeded })),
       at(61)
     )
     yield* store.claim({ now: at(240), limit: 100 })
@@ -64,7 +54,10 @@ const live = (store: Store) =>
 
 /** A minute more, in which nothing ends. */
 const goOn = (store: Store, node: string) =>
-  Effect.zipRight(store.claim({ now: at(300), limit: 100 }), store.start({ node, now: at(300), limit: 100, tasks }))
+  Effect.zipRight(
+    store.claim({ now: at(300), limit: 100 }),
+    store.start({ node, now: at(300), limit: 100, tasks, executor })
+  )
 
 /** In which a run is to be as if it were in another state. */
 const restate = (id: string, from: string, to: string) =>

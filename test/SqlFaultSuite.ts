@@ -1,7 +1,8 @@
 /** What must hold of the SQL job store when its connection breaks at any statement of any operation. */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, DateTime, Duration, Effect, Exit } from "effect"
+import { Cause, Duration, Effect, Exit } from "effect"
+import { at, failed, lease, make, succeeded, work } from "../src/ConformanceWorld.ts"
 import * as Job from "../src/Job.ts"
 import type * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
@@ -15,20 +16,9 @@ import type { World } from "./SqlStoreSuite.ts"
 
 type Store = JobStore.JobStore["Type"]
 
-const T0 = 1_767_225_600_000
-const at = (seconds: number) => DateTime.unsafeMake(T0 + seconds * 1000)
 const NOW = at(180)
-const tasks = new Set(["Work"])
-const lease = Duration.seconds(15)
-const everyMinute = Trigger.interval({ minutes: 1 })
-
-interface Settings extends Policy.PolicyOptions {
-  readonly trigger?: Trigger.Trigger
-  readonly group?: string
-}
-
-const make = (id: string, { group, trigger = everyMinute, ...policy }: Settings = {}, now = at(0)) =>
-  Job.make({ id, task: "Work", now, group, trigger, policy: Policy.override(Policy.defaults, policy) })
+const tasks = work
+const executor = Policy.DEFAULT_EXECUTOR
 
 /** A job for everything that a turn may have to do with one. */
 const jobs = [
@@ -54,19 +44,17 @@ const live = (store: Store) =>
     yield* store.add(jobs, "fail")
     yield* store.claim({ now: at(60), limit: 100 })
     const dead = yield* store.register({ now: at(60), lease })
-    yield* store.start({ node: dead, now: at(60), limit: 4, tasks })
+    yield* store.start({ node: dead, now: at(60), limit: 4, tasks, executor })
     const node = yield* store.register({ now: at(60), lease: Duration.hours(1) })
-    const steps = yield* store.start({ node, now: at(60.5), limit: 100, tasks })
+    const steps = yield* store.start({ node, now: at(60.5), limit: 100, tasks, executor })
     const [first, second] = steps.map(({ run }) => run).filter(Run.isRunning)
-    yield* store.settle([{ run: first!, outcome: { _tag: "Succeeded" } }], at(70))
+    yield* store.settle([{ run: first!, outcome: succeeded }], at(70))
     yield* store.settle([{ run: second!, outcome: failed }], at(70))
     yield* store.claim({ now: at(120), limit: 100 })
-    yield* store.start({ node, now: at(120.2), limit: 1, tasks })
+    yield* store.start({ node, now: at(120.2), limit: 1, tasks, executor })
     for (const id of ["queue", "late"]) yield* store.fire(id, at(130))
     return node
   })
-
-const failed: Run.Outcome = { _tag: "Failed", failure: { kind: "Error", message: "no" } }
 
 const TABLES = ["scheduler_jobs", "scheduler_runs", "scheduler_nodes"]
 
@@ -119,13 +107,14 @@ type Perform = (store: Store, node: string) => Effect.Effect<unknown, unknown>
 /** Every operation that writes; done twice, the second time changes nothing. */
 const operations: Readonly<Record<string, Perform>> = {
   claim: (store) => store.claim({ now: NOW, limit: 100 }),
-  start: (store, node) => store.start({ node, now: NOW, limit: 100, tasks }),
+  start: (store, node) => store.start({ node, now: NOW, limit: 100, tasks, executor }),
   settle: (store) =>
     Effect.flatMap(store.runs({ states: ["Running"] }), (runs) =>
       store.settle(runs.filter(Run.isRunning).map(settlement), NOW)
     ),
   recover: (store) => store.recover({ now: NOW, limit: 100 }),
-  add: (store) => store.add([make("new-1", {}, NOW), make("queue", { overlap: "queue", maxInstances: 3 })], "replace"),
+  add: (store) =>
+    store.add([make("new-1", { now: NOW }), make("queue", { overlap: "queue", maxInstances: 3 })], "replace"),
   update: (store) =>
     store.update("queue", (job) => ({ ...job, policy: Policy.override(job.policy, { maxInstances: 3 }) })),
   updateAll: (store) => store.updateAll({}, (job) => Job.pause(job, NOW)),
@@ -134,7 +123,7 @@ const operations: Readonly<Record<string, Perform>> = {
   reconcile: (store) =>
     store.reconcile({
       group: "g",
-      jobs: [make("group-1", { group: "g", priority: 7 }), make("new-2", { group: "g" }, NOW)],
+      jobs: [make("group-1", { group: "g", priority: 7 }), make("new-2", { group: "g", now: NOW })],
       absent: "remove",
       now: NOW
     }),
@@ -148,7 +137,7 @@ const operations: Readonly<Record<string, Perform>> = {
 
 const settlement = (run: Run.Running, index: number) => ({
   run,
-  outcome: index % 3 === 1 ? failed : ({ _tag: "Succeeded" } as const)
+  outcome: index % 3 === 1 ? failed : succeeded
 })
 
 /** Calls off the run of one nominal time, wherever it stands. */
@@ -215,10 +204,10 @@ const drain = (store: Store, { sql }: World) =>
     const node = yield* store.register({ now: NOW, lease })
     yield* store.recover({ now: NOW, limit: 100 })
     for (let isIdle = false; !isIdle; ) {
-      const steps = yield* store.start({ node, now: NOW, limit: 100, tasks })
+      const steps = yield* store.start({ node, now: NOW, limit: 100, tasks, executor })
       const running = steps.map(({ run }) => run).filter(Run.isRunning)
       yield* store.settle(
-        running.map((run) => ({ run, outcome: { _tag: "Succeeded" } })),
+        running.map((run) => ({ run, outcome: succeeded })),
         NOW
       )
       isIdle = steps.length === 0

@@ -1,6 +1,7 @@
 /** What must hold of the SQL job store when many nodes do everything at once. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Random } from "effect"
+import { type DateTime, Duration, Effect, Random } from "effect"
+import { at, make, succeeded, work } from "../src/ConformanceWorld.ts"
 import * as Job from "../src/Job.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
@@ -8,18 +9,11 @@ import * as Trigger from "../src/Trigger.ts"
 import { audit } from "./SqlAuditSuite.ts"
 import { type Node, nodes, type World } from "./SqlStoreSuite.ts"
 
-const T0 = 1_767_225_600_000
-const at = (seconds: number) => DateTime.unsafeMake(T0 + seconds * 1000)
-const tasks = new Set(["Work"])
+const tasks = work
+const executor = Policy.DEFAULT_EXECUTOR
 const NODES = 5
 
-const make = (id: string, policy: Policy.PolicyOptions & { readonly group?: string } = {}, now = at(0)) => {
-  const { group, ...options } = policy
-  const trigger = Trigger.interval({ minutes: 1 })
-  return Job.make({ id, task: "Work", now, group, trigger, policy: Policy.override(Policy.defaults, options) })
-}
-
-const settlements = (runs: ReadonlyArray<Run.Run>, outcome: Run.Outcome = { _tag: "Succeeded" }) =>
+const settlements = (runs: ReadonlyArray<Run.Run>, outcome = succeeded) =>
   runs.filter(Run.isRunning).map((run) => ({ run, outcome }))
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -31,18 +25,15 @@ const OVERLAPS = ["skip", "queue", "cancelPrevious"] as const
 /** Jobs of all overlaps, half of them in a group; their limits stay as they are, whoever declares them again. */
 const declared = (now = at(0)) =>
   Array.from({ length: 24 }, (_, i) =>
-    make(
-      `job-${i}`,
-      {
-        overlap: OVERLAPS[i % 3]!,
-        coalesce: i % 2 === 0 ? "all" : "latest",
-        maxInstances: 1 + (i % 2),
-        retry: { times: 1, delay: 0 },
-        retention: { count: 20 },
-        ...(i % 2 === 0 ? { group: "g" } : {})
-      },
-      now
-    )
+    make(`job-${i}`, {
+      now,
+      group: i % 2 === 0 ? "g" : undefined,
+      overlap: OVERLAPS[i % 3]!,
+      coalesce: i % 2 === 0 ? "all" : "latest",
+      maxInstances: 1 + (i % 2),
+      retry: { times: 1, delay: 0 },
+      retention: { count: 20 }
+    })
   )
 
 /** Everything that somebody may do to a store, by one node at one time. */
@@ -52,10 +43,10 @@ const verbs = (
   id: string
 ): ReadonlyArray<Effect.Effect<unknown, unknown>> => [
   store.claim({ now, limit: 20 }),
-  Effect.flatMap(store.start({ node, now, limit: 10, tasks }), (steps) =>
+  Effect.flatMap(store.start({ node, now, limit: 10, tasks, executor }), (steps) =>
     store.settle(settlements(steps.map(({ run }) => run)), now)
   ),
-  Effect.flatMap(store.start({ node, now, limit: 10, tasks }), (steps) =>
+  Effect.flatMap(store.start({ node, now, limit: 10, tasks, executor }), (steps) =>
     store.settle(settlements(steps.map(({ run }) => run).toReversed(), { _tag: "Interrupted" }), now)
   ),
   store.add(declared(now).toReversed(), "replace"),
@@ -73,12 +64,11 @@ const verbs = (
   store.fire(id, now),
   store.backfill(id, (job) => [-180, -120].map((seconds) => Run.backfill(job, at(seconds), now))),
   Effect.flatMap(store.runs({ jobId: id, limit: 1 }), ([run]) => store.cancel(run?.id ?? "", now)),
-  store.cancellations(node),
   store.recover({ now, limit: 20 }),
   store.renew({ node, now, lease: Duration.hours(1) }),
   store.prune(now),
   store.counts,
-  store.nextWake({ node, tasks }),
+  store.nextWake({ node, tasks, executors: new Set([executor]) }),
   store.list({})
 ]
 
@@ -138,7 +128,7 @@ const takeAll = ({ node, store }: Node, limit: number) =>
     const starts: Array<number> = []
     for (let idle = 0; idle < 3; ) {
       claims.push((yield* store.claim({ now: at(60), limit })).advances.length)
-      starts.push((yield* store.start({ node, now: at(60), limit, tasks })).length)
+      starts.push((yield* store.start({ node, now: at(60), limit, tasks, executor })).length)
       idle = claims.at(-1) === 0 && starts.at(-1) === 0 ? idle + 1 : 0
     }
     return { claims, starts }
@@ -203,7 +193,7 @@ export const raceChecks = (world: World): void => {
             "fail"
           )
           yield* store.claim({ now: at(60), limit: 100 })
-          const runs = (yield* store.start({ node, now: at(60), limit: 100, tasks })).map(({ run }) => run)
+          const runs = (yield* store.start({ node, now: at(60), limit: 100, tasks, executor })).map(({ run }) => run)
           const steps = yield* Effect.forEach(
             all,
             ({ store }, index) =>
