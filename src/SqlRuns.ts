@@ -198,6 +198,14 @@ export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect
 export const ORPHAN = { policy: orphanPolicy }
 
 /**
+ * A run whose job cannot be read: it goes on when that has been mended.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const UNREAD = { policy: Policy.defaults }
+
+/**
  * The job that a run belongs to, if it still leads the same life.
  *
  * @since 0.1.0
