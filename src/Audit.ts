@@ -46,7 +46,7 @@ export const Finding = Schema.Union(
   Schema.TaggedStruct("WaitingInVain", ofRun),
   /** A run takes a place of its own beside another one of its catch-up. */
   Schema.TaggedStruct("InstanceSplit", ofRun),
-  /** A run has not started, and its job is gone or in another life: it never will. */
+  /** A run has not started, and its job is gone, in another life, or cannot be read: as it stands, it never will. */
   Schema.TaggedStruct("RunOrphaned", ofRun),
   /** A run started before it was to. */
   Schema.TaggedStruct("RunEarly", { ...ofRun, startedAt: Instant, runAt: Instant })
@@ -265,7 +265,7 @@ export const describe = (self: Finding): string => {
     case "InstanceSplit":
       return `Run "${self.runId}" is in flight beside another one of its catch-up.`
     case "RunOrphaned":
-      return `Run "${self.runId}" can never start, for its job is gone.`
+      return `Run "${self.runId}" cannot start, for its job is gone or cannot be read.`
     case "RunEarly":
       return `Run "${self.runId}" started at ${text(self.startedAt)}, before ${text(self.runAt)}.`
   }

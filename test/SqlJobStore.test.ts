@@ -12,6 +12,7 @@ import * as Trigger from "../src/Trigger.ts"
 import * as SameOperations from "./SameOperations.ts"
 import { auditChecks } from "./SqlAuditSuite.ts"
 import { faultChecks } from "./SqlFaultSuite.ts"
+import { poisonChecks } from "./SqlPoisonSuite.ts"
 import { fileSuite } from "./SqlStoreSuite.ts"
 
 const SqliteLive = SqlJobStore.layer().pipe(Layer.provide(SqliteClient.layer({ filename: ":memory:" })))
@@ -107,5 +108,6 @@ fileSuite(
   (world) => {
     auditChecks(world)
     faultChecks(world)
+    poisonChecks(world)
   }
 )
