@@ -12,6 +12,7 @@
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import assert from "node:assert/strict"
 import {
   add,
@@ -356,6 +357,19 @@ const jobChecks: ReadonlyArray<Check> = [
 // the tick
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** A trigger of another module, which does not answer for what is after second 120. */
+const silent = Trigger.extension("conformance-silent", Schema.Struct({}), () => ({
+  next: (after) => {
+    const next = [at(60), at(120)].find(({ epochMillis }) => epochMillis > after)
+    if (next === undefined) throw new Error("silent")
+    return next.epochMillis
+  },
+  previous: (atOrBefore) => {
+    const times = [at(120), at(60)].map(({ epochMillis }) => epochMillis)
+    return times.find((time) => time <= atOrBefore) ?? -Infinity
+  }
+}))({})
+
 const claimChecks: ReadonlyArray<Check> = [
   check(
     "a claim makes one pending run of a due job and moves it on",
@@ -396,6 +410,27 @@ const claimChecks: ReadonlyArray<Check> = [
       while ((yield* claim(60)).length > 0);
       const runs = yield* Effect.flatMap(JobStore, (_) => _.runs({ limit: 1000 }))
       assert.deepEqual(runs.map(({ jobId }) => jobId).sort(), ids)
+    })
+  ),
+
+  check(
+    "a job whose trigger throws is parked and told of, and the others go on",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(
+        make("bad", { trigger: silent }),
+        make("jittery", { trigger: silent, jitter: "1 second" }),
+        make("good")
+      )
+      const told: Array<string> = []
+      for (const time of [61, 121, 181]) {
+        const { advances, parked } = yield* store.claim({ now: at(time), limit: 100 })
+        assert.ok(advances.some(({ next }) => next.id === "good"))
+        told.push(...parked.map(({ jobId, reason }) => `${time} ${jobId}: ${reason}`))
+      }
+      assert.deepEqual(told, ["61 jittery: Error: silent", "121 bad: Error: silent"])
+      assert.deepEqual(yield* ids({ states: ["Parked"] }), ["bad", "jittery"])
+      assert.deepEqual(states(yield* history("bad")), ["60 Pending"])
     })
   ),
 

@@ -6,6 +6,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Job from "./Job.ts"
 import { JobLoad } from "./JobLoad.ts"
@@ -359,18 +360,26 @@ export class Ledger {
   /** Claims what is due; then starts, if it is told to, what may start. */
   claim(now: DateTime.Utc, limit: number, start?: Start): Claim {
     const advances: Array<ClaimedJob> = []
+    const parked: Array<Claim["parked"][number]> = []
     this.#now = now.epochMillis
     for (let head = this.#due.peek(); head !== undefined && head.time <= now.epochMillis; head = this.#due.peek()) {
       if (advances.length === limit) break
-      advances.push(this.#claimOne(this.#jobs.get(head.id)!, now))
+      const job = this.#jobs.get(head.id)!
+      const advance = Job.tryAdvance(job, now, this.#loadOf(job))
+      if (Either.isRight(advance)) advances.push(this.#claimOne(job, advance.right, now))
+      else parked.push(this.#park(job, advance.left, now))
     }
     const started = start === undefined || advances.length === 0 ? [] : this.#startAll(start, now)
-    return { advances, parked: [], started }
+    return { advances, parked, started }
   }
 
-  #claimOne(job: Job.Job, now: DateTime.Utc): ClaimedJob {
+  #park(job: Job.Job, reason: string, now: DateTime.Utc): Claim["parked"][number] {
+    this.#putJob(Job.park(job, now, reason))
+    return { jobId: job.id, reason }
+  }
+
+  #claimOne(job: Job.Job, advance: Job.Advance, now: DateTime.Utc): ClaimedJob {
     const load = this.#loadOf(job)
-    const advance = Job.advance(job, now, load)
     const cancelled = this.#makeRoom(job, load, advance.cancels, now)
     const missed = this.#putNew(advance.missed, job.policy)
     const made = this.#putNew(advance.runs, job.policy)

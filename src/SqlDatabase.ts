@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
@@ -47,6 +48,7 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Dat
     mysql: () => "mysql" as const,
     orElse: () => "pg" as const
   })
+  const base = { sql, names, dialect }
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
   const alone = {
     isMysql: false,
@@ -57,38 +59,20 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Dat
   }
   const shared = { isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
   switch (dialect) {
-    case "sqlite":
-      return {
-        sql,
-        names,
-        dialect,
-        ...alone,
-        transaction: (effect) => sql.withTransaction(lockAndDo(sql, names, effect))
-      }
+    case "sqlite": {
+      const transact = transactions(sql)
+      return { ...base, ...alone, transaction: (_) => failing(transact(lockAndDo(sql, names, _))) }
+    }
     case "mysql": {
-      const transact = readCommitted(sql)
+      // As PostgreSQL's; by default they read what was there at their first read, and lock the gaps between rows.
+      const transact = transactions(sql, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
       // MariaDB has no OF.
-      return {
-        sql,
-        names,
-        dialect,
-        ...shared,
-        isMysql: true,
-        holdFreeBoth: free,
-        transaction: (_) => persist(transact(_))
-      }
+      return { ...base, ...shared, isMysql: true, holdFreeBoth: free, transaction: (_) => persist(transact(_)) }
     }
     default: {
+      const transact = transactions(sql)
       const holdFreeBoth = sql.literal("FOR UPDATE OF r, j SKIP LOCKED")
-      return {
-        sql,
-        names,
-        dialect,
-        ...shared,
-        isMysql: false,
-        holdFreeBoth,
-        transaction: (_) => persist(sql.withTransaction(_))
-      }
+      return { ...base, ...shared, isMysql: false, holdFreeBoth, transaction: (_) => persist(transact(_)) }
     }
   }
 }
@@ -100,26 +84,30 @@ const lockAndDo = <A, E>(sql: SqlClient.SqlClient, names: SqlMigrations.Tables, 
   Effect.zipRight(sql`UPDATE ${sql(names.nodes)} SET id = id WHERE id = ''`, effect)
 
 /**
- * Transactions in which every statement sees what others have committed, as PostgreSQL's do; by default those of MySQL
- * read what was there at their first read, and lock the gaps between rows.
+ * Transactions of which nothing is left when their COMMIT fails: the client's own would leave them open on a connection
+ * that others get next.
  */
-const readCommitted = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransaction"] =>
-  SqlClient.makeWithTransaction({
+const transactions = (sql: SqlClient.SqlClient, before?: string): SqlClient.SqlClient["withTransaction"] => {
+  const send = (_: SqlConnection.Connection, text: string) => _.executeUnprepared(text, [], undefined)
+  return SqlClient.makeWithTransaction({
     transactionTag: SqlClient.TransactionConnection,
     spanAttributes: [],
     acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
       Effect.map(Scope.extend(sql.reserve, scope), (connection) => [scope, connection] as const)
     ),
-    begin: (_) =>
-      Effect.zipRight(
-        _.executeUnprepared("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", [], undefined),
-        _.executeUnprepared("BEGIN", [], undefined)
-      ),
-    savepoint: (_, id) => _.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
-    commit: (_) => _.executeUnprepared("COMMIT", [], undefined),
-    rollback: (_) => _.executeUnprepared("ROLLBACK", [], undefined),
-    rollbackSavepoint: (_, id) => _.executeUnprepared(`ROLLBACK TO SAVEPOINT effect_sql_${id}`, [], undefined)
+    begin: (_) => Effect.zipRight(before === undefined ? Effect.void : send(_, before), send(_, "BEGIN")),
+    savepoint: (_, id) => send(_, `SAVEPOINT effect_sql_${id}`),
+    commit: (_) => Effect.tapError(send(_, "COMMIT"), () => Effect.ignore(send(_, "ROLLBACK"))),
+    rollback: (_) => send(_, "ROLLBACK"),
+    rollbackSavepoint: (_, id) => send(_, `ROLLBACK TO SAVEPOINT effect_sql_${id}`)
   })
+}
+
+/** A COMMIT or a ROLLBACK that fails is a defect of the client's. */
+const failing = <A, E>(transaction: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+  Effect.catchAllDefect(transaction, (defect) =>
+    defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect)
+  )
 
 const TRIES = 10
 
@@ -131,10 +119,7 @@ const GIVEN_UP = new Set<unknown>(["40P01", "40001", 1213, 1020])
 /** Begins a transaction anew that collided with another one, as far as this is possible within the caller's. */
 const persist = <A, E>(transaction: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
   Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (outer) =>
-    Effect.catchAllDefect(transaction, (defect) =>
-      // A COMMIT that fails is a defect of the client's.
-      defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect)
-    ).pipe(Effect.retry({ times: TRIES, while: (error) => isCollision(error, Option.isSome(outer)) }))
+    Effect.retry(failing(transaction), { times: TRIES, while: (error) => isCollision(error, Option.isSome(outer)) })
   )
 
 const isCollision = (error: unknown, isNested: boolean): boolean => {

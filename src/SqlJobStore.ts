@@ -283,7 +283,7 @@ const cancel = (
   Effect.gen(function* () {
     const seen = yield* SqlRuns.find(db, runId)
     if (Option.isNone(seen)) return yield* new RunNotFound({ runId })
-    const jobs = yield* SqlJobs.holdOf(db, [seen.value], now)
+    const { jobs } = yield* SqlJobs.holdOf(db, [seen.value])
     // It may be another one by the time its job is held.
     const run = Option.getOrElse(yield* SqlRuns.holdOne(db, runId), () => seen.value)
     const called = Run.isLive(run)
@@ -408,12 +408,8 @@ const claim = (
     return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
 
-/** A trigger of another module may do anything. */
 const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
-  Either.try({
-    try: () => Job.advance(job, now, load),
-    catch: (error) => ({ jobId: job.id, reason: String(error) })
-  })
+  Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
 
 /** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
 const choose = (
@@ -541,7 +537,7 @@ const startBatch = (db: Database, options: Parameters<Store["start"]>[0]) =>
   Effect.gen(function* () {
     const { node, now } = options
     const pending = yield* SqlRuns.holdPending(db, options)
-    const jobs = yield* SqlJobs.holdOf(db, pending, now)
+    const { jobs } = yield* SqlJobs.holdOf(db, pending)
     const begun = pending
       .filter(({ jobId }) => jobs.has(jobId))
       .map((was): Transition => ({ was, run: Run.start(was, node, now) }))
@@ -574,28 +570,27 @@ const settle = (
 
 const settlePage = (db: Database, settlements: Settlements, now: DateTime.Utc) =>
   Effect.gen(function* () {
-    const jobs = yield* SqlJobs.holdOf(
+    const held = yield* SqlJobs.holdOf(
       db,
-      settlements.map(({ run }) => run),
-      now
+      settlements.map(({ run }) => run)
     )
-    const ends = endsOf(settlements, jobs, now)
+    const ends = endsOf(settlements, held, now)
     const written = yield* SqlRuns.writeHeld(db, ends)
     const others = settlements.filter(({ run }) => !written.has(run.id))
-    const settled = (yield* stillHeld(db, others)).map(({ outcome, run }) => endOf(run, outcome, jobs, now))
-    yield* writeTransitions(db, settled, jobs)
-    return yield* follow(db, [...ends.filter(({ run }) => written.has(run.id)), ...settled], jobs, now)
+    const settled = (yield* stillHeld(db, others)).map(({ outcome, run }) => endOf(run, outcome, held, now))
+    yield* writeTransitions(db, settled, held.jobs)
+    return yield* follow(db, [...ends.filter(({ run }) => written.has(run.id)), ...settled], held.jobs, now)
   })
 
 /** What becomes of attempts if they still hold their runs, once for each run, but for those that were called off. */
-const endsOf = (settlements: Settlements, jobs: ReadonlyMap<string, Job.Job>, now: DateTime.Utc) =>
+const endsOf = (settlements: Settlements, held: SqlJobs.Held, now: DateTime.Utc) =>
   [...new Map(settlements.toReversed().map((settlement) => [settlement.run.id, settlement])).values()]
     .toReversed()
     .filter(({ run }) => run.state.cancelled === undefined)
-    .map(({ outcome, run }) => endOf(run, outcome, jobs, now))
+    .map(({ outcome, run }) => endOf(run, outcome, held, now))
 
-const endOf = (was: Run.Running, outcome: Run.Outcome, jobs: ReadonlyMap<string, Job.Job>, now: DateTime.Utc) => {
-  const owner = SqlRuns.ownJob(jobs, was) ?? SqlRuns.ORPHAN
+const endOf = (was: Run.Running, outcome: Run.Outcome, { jobs, unread }: SqlJobs.Held, now: DateTime.Utc) => {
+  const owner = SqlRuns.ownJob(jobs, was) ?? (unread.has(was.jobId) ? SqlRuns.UNREAD : SqlRuns.ORPHAN)
   return { was, run: Run.settle(was, owner.policy, outcome, now), attempt: was.attempt, owner }
 }
 

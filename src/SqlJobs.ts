@@ -156,25 +156,36 @@ export const holdDue = (db: Database, now: DateTime.Utc, limit: number) => {
 }
 
 /**
- * Holds the jobs of some runs, by id; those that cannot be read are parked.
+ * The jobs of some runs by id, and the ids of those that cannot be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Held {
+  readonly jobs: ReadonlyMap<string, Job.Job>
+  readonly unread: ReadonlySet<string>
+}
+
+/**
+ * Holds the jobs of some runs. Those that cannot be read are due at once: the next claim parks them, and tells of it.
  *
  * @since 0.1.0
  * @category holding
  */
-export const holdOf = (
-  db: Database,
-  runs: ReadonlyArray<Pick<Run.Run, "jobId">>,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyMap<string, Job.Job>, SqlError> =>
+export const holdOf = (db: Database, runs: ReadonlyArray<Pick<Run.Run, "jobId">>): Effect.Effect<Held, SqlError> =>
   Effect.gen(function* () {
-    const jobs = new Map<string, Job.Job>()
-    const ids = new Set(runs.map(({ jobId }) => jobId))
-    for (const row of yield* hold(db, ids)) {
-      const job = readOrTell(row)
-      if (Either.isRight(job)) jobs.set(row.id, job.right)
-      else yield* park(db, row.id, job.left.reason, now)
-    }
-    return jobs
+    const { names, sql } = db
+    const rows = yield* hold(
+      db,
+      runs.map(({ jobId }) => jobId)
+    )
+    const [unread, jobs] = Arr.separate(rows.map(readOrTell))
+    const ids = unread.map(({ jobId }) => jobId)
+    yield* inPages(
+      ids,
+      (page) => sql`UPDATE ${sql(names.jobs)} SET due_at = 0 WHERE ${isOneOf(db, "id", page)} AND state <> 'Parked'`
+    )
+    return { jobs: new Map(jobs.map((job) => [job.id, job])), unread: new Set(ids) }
   })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -246,15 +246,22 @@ export const labelPatterns = (labels: Readonly<Record<string, string>> = {}): Re
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
+ * A run, by its columns alone if its detail cannot be read: no such row may keep others from being read.
+ *
  * @since 0.1.0
  * @category reading
  */
 export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> => {
   const state = USUAL_STATES.get(row.detail) ?? readRunning(row)
-  if (state === undefined)
-    return parse(`run "${row.id}"`, () => decodeRun({ ...JSON.parse(row.detail), ...toRunJson(row) }))
-  return Either.right(readUsualRun(row, state))
+  return state === undefined ? readUnusualRun(row) : Either.right(readUsualRun(row, state))
 }
+
+const readUnusualRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
+  Either.orElse(
+    parse(`run "${row.id}"`, () => decodeRun({ ...JSON.parse(row.detail), ...toRunJson(row) })),
+    () =>
+      parse(`run "${row.id}"`, () => decodeRun({ state: toState(row), covers: null, origin: null, ...toRunJson(row) }))
+  )
 
 const toRunJson = (row: RunColumns) => ({
   id: row.id,
@@ -316,6 +323,22 @@ const readUsualRun = (row: RunColumns, state: Run.RunState): Run.Run => {
     state
   }
 }
+
+/** What only the detail says of some states. */
+const UNKNOWN: Readonly<Record<string, object>> = {
+  Failed: { failure: { kind: "Defect", message: "The record of the failure cannot be read." } },
+  Skipped: { reason: "maxInstances" },
+  Cancelled: { reason: "requested" }
+}
+
+const toState = ({ cancel_node, finished_at, node, started_at, state }: RunColumns): object => ({
+  _tag: state,
+  node,
+  ...(started_at === null ? {} : { startedAt: millis(started_at) }),
+  ...(finished_at === null ? {} : { finishedAt: millis(finished_at) }),
+  ...(cancel_node === null ? {} : { cancelled: "requested" }),
+  ...UNKNOWN[state]
+})
 
 /**
  * A run as a row; once it has ended, it is kept as the retention says. `made_at` is only written with a new one.

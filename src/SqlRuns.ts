@@ -196,6 +196,14 @@ export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect
 export const ORPHAN = { policy: orphanPolicy }
 
 /**
+ * A run whose job cannot be read: it goes on when that has been mended.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const UNREAD = { policy: Policy.defaults }
+
+/**
  * The job that a run belongs to, if it still leads the same life.
  *
  * @since 0.1.0
@@ -234,7 +242,7 @@ export const toRows = (runs: ReadonlyArray<Run.Run>, job: Owner, madeAt: number)
  * @since 0.1.0
  * @category statements
  */
-export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, SqlError> => {
   const { names, sql } = db
   const { after, from, jobId, limit = 100, order, states, task, to } = filter
   const [direction, beyond] = order === "oldest" ? [sql`ASC`, sql`>`] : [sql`DESC`, sql`<`]
@@ -248,8 +256,16 @@ export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArr
   ]
   const rows = sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.and(where)}
     ORDER BY scheduled_at ${direction}, id ${direction} ${limitTo(db, limit)}`
-  return Effect.flatMap(rows, read)
+  return Effect.flatMap(rows, readable)
 }
+
+/** A newer version may know states that this one does not; such runs are left out with a warning. */
+const readable = (rows: ReadonlyArray<SqlRows.RunRow>): Effect.Effect<ReadonlyArray<Run.Run>> =>
+  Effect.gen(function* () {
+    const [unread, runs] = Arr.separate(rows.map((row) => SqlRows.readRun(row)))
+    for (const error of unread) yield* Effect.logWarning("A run cannot be read", error)
+    return runs
+  })
 
 const isBeyond = (
   sql: SqlClient.SqlClient,

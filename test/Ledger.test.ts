@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, DateTime, Duration, FastCheck, Option } from "effect"
+import * as Audit from "../src/Audit.ts"
 import * as Job from "../src/Job.ts"
 import { Ledger } from "../src/Ledger.ts"
 import * as Policy from "../src/Policy.ts"
@@ -709,6 +710,20 @@ class World {
     }
     this.checkRuns(jobs, runs)
     this.checkWake(jobs, runs)
+    this.checkAudit(jobs, runs)
+  }
+
+  checkAudit(jobs: ReadonlyArray<Job.Job>, runs: ReadonlyArray<Run.Run>): void {
+    const nodes = new Set([this.node])
+    const found = Audit.check({ jobs, runs, nodes, now: this.now, patience: Duration.infinity })
+    const isDueAtOnce = this.ledger.nextWake({ node: "node", tasks, executors }).claim === 0
+    const isTolerated = (finding: Audit.Finding) =>
+      (finding._tag === "JobStranded" && isDueAtOnce) ||
+      (finding._tag === "TooManyActive" && finding.active <= (this.excess.get(finding.jobId)?.active ?? 0))
+    assert.deepStrictEqual(
+      found.filter((finding) => !isTolerated(finding)),
+      []
+    )
   }
 
   checkJob(job: Job.Job, runs: ReadonlyArray<Run.Run>): void {

@@ -1,6 +1,7 @@
 /** The differential test of stores: random operations, done to several stores, after each of which all must look alike. */
 import { assert } from "@effect/vitest"
 import { DateTime, Duration, Effect, FastCheck as fc, Schema } from "effect"
+import * as Audit from "../src/Audit.ts"
 import * as Job from "../src/Job.ts"
 import * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
@@ -132,7 +133,15 @@ const look = (store: Store, node: string, now: DateTime.Utc) =>
     ) as unknown
   })
 
-/** Does the same to all stores; dies where one of them then looks different from the first. */
+/** Audits a store, but for what a job exceeds whose limits were lowered, and for the end that its next claim makes. */
+const audit = (store: Store, node: string, now: DateTime.Utc) =>
+  Effect.gen(function* () {
+    const [jobs, runs] = [yield* store.list({}), yield* store.runs(inOrder)]
+    const found = Audit.check({ jobs, runs, now, nodes: new Set([node]), patience: Duration.infinity })
+    return found.filter(({ _tag }) => _tag !== "TooManyActive" && _tag !== "JobStranded")
+  })
+
+/** Does the same to all stores; dies where one of them then looks different from the first, or does not stand an audit. */
 export const compare = (stores: ReadonlyArray<Store>, operations: ReadonlyArray<Operation>) =>
   Effect.gen(function* () {
     const nodes = yield* Effect.forEach(stores, (store) =>
@@ -143,5 +152,7 @@ export const compare = (stores: ReadonlyArray<Store>, operations: ReadonlyArray<
         Effect.zipRight(Effect.ignore(operation.perform(store, nodes[i]!)), look(store, nodes[i]!, operation.now))
       )
       for (const other of seen.slice(1)) assert.deepStrictEqual(other, seen[0])
+      for (const [i, store] of stores.entries())
+        assert.deepStrictEqual(yield* audit(store, nodes[i]!, operation.now), [])
     }
   })

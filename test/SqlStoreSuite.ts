@@ -44,7 +44,7 @@ const makeMany = (count: number, policy: Policy.PolicyOptions = {}) =>
 const TABLES = ["scheduler_jobs", "scheduler_runs", "scheduler_nodes"]
 
 /** The first client of a test file, open for as long as the file runs, and what makes further ones. */
-class World {
+export class World {
   server!: Server
   scope = Effect.runSync(Scope.make())
   sql!: SqlClient.SqlClient
@@ -111,8 +111,12 @@ export const suite = (backend: Backend, more: (world: World) => void = () => {})
   more(world)
 }
 
-/** What the operations of the tick cost the database. */
-export const costSuite = (backend: Backend) => costs(open(backend))
+/** What holds of a database file besides. */
+export const fileSuite = (backend: Backend, more: (world: World) => void) => {
+  const world = open(backend)
+  costs(world)
+  more(world)
+}
 
 const conformance = (world: World) =>
   describe(`the store on ${world.backend.name}`, () => {
@@ -358,7 +362,7 @@ const clocks = (world: World) =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** So many stores with clients of their own. */
-const nodes = (world: World, count: number) =>
+export const nodes = (world: World, count: number) =>
   Effect.forEach(
     Array.from({ length: count }),
     () =>
@@ -370,7 +374,7 @@ const nodes = (world: World, count: number) =>
     { concurrency: count }
   )
 
-type Node = Effect.Effect.Success<ReturnType<typeof nodes>>[number]
+export type Node = Effect.Effect.Success<ReturnType<typeof nodes>>[number]
 
 /** Claims, starts and settles until nothing is left at one time; counts how often each attempt was started. */
 const workOff = ({ node, store }: Node, seconds: number, started: Map<string, number>) =>
