@@ -4,7 +4,7 @@ const floors = {
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
   loops: ["JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
-  records: ["Audit", "Job", "Run", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns", "SqlJobs"]
+  records: ["Audit", "Job", "Run", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlDefinition", "SqlRows", "SqlRuns", "SqlJobs"]
 }
 
 /** The adapters, each with the only port it knows. */

@@ -78,6 +78,7 @@ interface Theatre {
   readonly engine: Engine
   readonly options: Options
   readonly started: Effect.Latch
+  readonly listening: Effect.Latch
   readonly actors: Map<string, Actor>
   /** What ends with an executor that was added while the scheduler runs. */
   readonly scopes: Map<string, Scope.CloseableScope>
@@ -95,14 +96,15 @@ export const make = (engine: Engine, options: Options): Effect.Effect<Actors, ne
   Effect.gen(function* () {
     const self: Theatre = {
       ...{ engine, options, actors: new Map(), scopes: new Map(), isStarted: options.isStarted, isOver: false },
-      started: yield* Effect.makeLatch(options.isStarted)
+      started: yield* Effect.makeLatch(options.isStarted),
+      listening: yield* Effect.makeLatch(options.isStarted)
     }
     yield* Effect.addFinalizer(() => Effect.zipRight(shutdown(self, options.drain), closeAll(self)))
     for (const name of engine.stores.names) yield* engage(self, name, yield* Scope.make())
     return {
       pauseAll: send(self, { _tag: "Pause" }),
       resumeAll: send(self, { _tag: "Resume" }),
-      start: start(self),
+      start: Effect.zipRight(self.listening.open, start(self)),
       shutdown: (wait) => shutdown(self, wait),
       runDue: (atMost) => runDue(self, atMost),
       health: health(self),
@@ -130,11 +132,9 @@ const engage = (self: Theatre, name: string, scope: Scope.CloseableScope): Effec
     const loop = yield* makeLoop(self, name, isFirst, isPaused)
     const store = yield* Effect.orDie(engine.stores.named(name))
     const fiber = yield* Effect.forkIn(Effect.zipRight(started.await, loop.run), scope)
-    const wake = Effect.sync(() => loop.send({ _tag: "Wake" }))
-    yield* Effect.forkIn(
-      Stream.runForEach(store.changes, () => wake),
-      scope
-    )
+    const wake = Stream.runForEach(store.changes, () => Effect.sync(() => loop.send({ _tag: "Wake" })))
+    // A mere client does not listen, not even for its end: to PostgreSQL that would be a connection of its own.
+    yield* Effect.forkIn(Effect.zipRight(self.listening.await, wake), scope)
     actors.set(name, { loop, fiber, scope })
   })
 

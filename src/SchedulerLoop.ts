@@ -395,12 +395,24 @@ const interruptCancelled = ({ attempts }: Actor, runIds: ReadonlyArray<string>):
 /** A node trusts itself for a shorter time than others wait before they take over what it holds. */
 const trust = (self: Actor): number => Duration.toMillis(self.store.timing.lease) * 0.8
 
-/** A question that is not answered may not cost the lease: the next renewal still comes in time. */
+/**
+ * A question that is not answered may not cost the lease: the next renewal still comes in time, and what the node holds is
+ * interrupted in time. Nor is its interruption waited for: a connection that leads nowhere does not answer that either.
+ */
 const ask = <A>(self: Actor, operation: string, effect: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> => {
-  const patience = Math.min(trust(self), Duration.toMillis(self.store.timing.renewal))
-  if (!Number.isFinite(patience)) return effect
-  const onTimeout = () => new StoreError({ operation, cause: new Error(`no answer within ${patience} ms`) })
-  return Effect.timeoutFail(effect, { duration: patience, onTimeout })
+  if (!Number.isFinite(trust(self))) return effect
+  return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const duration = patience(self, now)
+    const onTimeout = () => new StoreError({ operation, cause: new Error(`no answer within ${duration} ms`) })
+    return Effect.timeoutFail(Effect.disconnect(effect), { duration, onTimeout })
+  })
+}
+
+/** One that stood still is no longer trusted, and has yet to ask whether it was taken for dead. */
+const patience = (self: Actor, now: number): number => {
+  const { lease, renewal } = self.store.timing
+  const left = self.state.trustedUntil - now
+  return Math.min(Duration.toMillis(renewal), left > 0 ? left : Duration.toMillis(lease) - trust(self))
 }
 
 const renew = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
@@ -431,6 +443,7 @@ const evict = (self: Actor, now: DateTime.Utc): void => {
   const { state, store } = self
   if (state.node !== undefined) self.hub.publish({ _tag: "LeaseLost", at: now, node: state.node, store: self.name })
   state.node = undefined
+  state.trustedUntil = Infinity
   state.returnAt = now.epochMillis + 4 * Duration.toMillis(store.timing.lease)
   interruptAll(self)
 }
@@ -707,7 +720,8 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
     const later = yield* Clock.currentTimeMillis
     if (later >= state.trustedUntil) evict(self, now)
     if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self)
-    state.wakeAt = later + Math.min(SHORTEST_BACKOFF * 2 ** Math.min(state.storeFailures - 1, 10), LONGEST_BACKOFF)
+    const backoff = Math.min(SHORTEST_BACKOFF * 2 ** Math.min(state.storeFailures - 1, 10), LONGEST_BACKOFF)
+    state.wakeAt = Math.min(later + backoff, state.trustedUntil)
   })
 
 const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>

@@ -9,6 +9,7 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -35,46 +36,66 @@ export interface Database {
   /** The same for runs `r` and jobs `j` together. */
   readonly holdFreeBoth: Fragment
   /** One transaction, or a part of the one that the caller has open. It is begun anew if it collides with another. */
-  readonly transaction: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError>
+  readonly transaction: Transact
+  /** The same for a step of a turn, which its node soon gives up. */
+  readonly step: Transact
+}
+
+type Transact = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError>
+
+/**
+ * For how long a node may be silent in the middle of a transaction before the server ends it: in any one, and in a step of
+ * a turn. What stands still, or what the network has cut off, must not hold rows against all others for longer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Patience {
+  readonly any: Duration.Duration
+  readonly step: Duration.Duration
 }
 
 /**
  * @since 0.1.0
  * @category constructors
  */
-export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
+export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables, patience: Patience): Database => {
   const dialect = sql.onDialectOrElse({
     sqlite: () => "sqlite" as const,
     mysql: () => "mysql" as const,
     orElse: () => "pg" as const
   })
-  const base = { sql, names, dialect }
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
-  const alone = {
-    isMysql: false,
-    isAlone: true,
-    hold: NOTHING(sql),
-    holdFree: NOTHING(sql),
-    holdFreeBoth: NOTHING(sql)
+  const shared = { sql, names, isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
+  const bounded = (brackets: (patience: Duration.Duration) => Brackets) => {
+    const within = (patience: Duration.Duration): Transact => {
+      const transact = withTransaction(sql, brackets(patience))
+      return (effect) => persist(transact(effect))
+    }
+    return { transaction: within(patience.any), step: within(patience.step) }
   }
-  const shared = { isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
   switch (dialect) {
-    case "sqlite": {
-      const transact = transactions(sql)
-      return { ...base, ...alone, transaction: (_) => failing(transact(lockAndDo(sql, names, _))) }
-    }
-    case "mysql": {
-      // As PostgreSQL's; by default they read what was there at their first read, and lock the gaps between rows.
-      const transact = transactions(sql, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    case "sqlite":
+      return alone(sql, names)
+    case "mysql":
       // MariaDB has no OF.
-      return { ...base, ...shared, isMysql: true, holdFreeBoth: free, transaction: (_) => persist(transact(_)) }
-    }
-    default: {
-      const transact = transactions(sql)
-      const holdFreeBoth = sql.literal("FOR UPDATE OF r, j SKIP LOCKED")
-      return { ...base, ...shared, isMysql: false, holdFreeBoth, transaction: (_) => persist(transact(_)) }
-    }
+      return { ...shared, dialect, isMysql: true, holdFreeBoth: free, ...bounded(readCommitted) }
+    default:
+      return {
+        ...shared,
+        dialect,
+        isMysql: false,
+        holdFreeBoth: sql.literal("FOR UPDATE OF r, j SKIP LOCKED"),
+        ...bounded(neverIdle)
+      }
   }
+}
+
+const alone = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
+  const nothing = { hold: NOTHING(sql), holdFree: NOTHING(sql), holdFreeBoth: NOTHING(sql) }
+  const transact = withTransaction(sql, PLAIN)
+  const transaction: Transact = (effect) => failing(transact(lockAndDo(sql, names, effect)))
+  return { sql, names, dialect: "sqlite", isMysql: false, isAlone: true, ...nothing, transaction, step: transaction }
 }
 
 const NOTHING = (sql: SqlClient.SqlClient): Fragment => sql.literal("")
@@ -83,25 +104,61 @@ const NOTHING = (sql: SqlClient.SqlClient): Fragment => sql.literal("")
 const lockAndDo = <A, E>(sql: SqlClient.SqlClient, names: SqlMigrations.Tables, effect: Effect.Effect<A, E>) =>
   Effect.zipRight(sql`UPDATE ${sql(names.nodes)} SET id = id WHERE id = ''`, effect)
 
+/** How transactions begin and end. */
+interface Brackets {
+  readonly begin: string
+  readonly commit: string
+  readonly rollback: string
+}
+
+const PLAIN: Brackets = { begin: "BEGIN", commit: "COMMIT", rollback: "ROLLBACK" }
+
+/** Nobody waits for so long, and databases take no larger number. */
+const LONGEST = 86_400_000
+
+const neverIdle = (patience: Duration.Duration): Brackets => {
+  const millis = Math.ceil(Math.min(Duration.toMillis(patience), LONGEST))
+  return {
+    begin: `BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${millis}`,
+    commit: "COMMIT",
+    rollback: "ROLLBACK"
+  }
+}
+
+/** As PostgreSQL's; by default they read what was there at their first read, and lock the gaps between rows. */
+const readCommitted = (patience: Duration.Duration): Brackets => {
+  const seconds = Math.ceil(Math.min(Duration.toMillis(patience), LONGEST) / 1000)
+  // MySQL has nothing that is for transactions alone, and an idle connection of the pool should stay.
+  const relax = "SET SESSION wait_timeout = DEFAULT"
+  return {
+    begin: `SET SESSION wait_timeout = ${seconds}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN`,
+    commit: `COMMIT; ${relax}`,
+    rollback: `ROLLBACK; ${relax}`
+  }
+}
+
 /**
  * Transactions of which nothing is left when their COMMIT fails: the client's own would leave them open on a connection
  * that others get next.
  */
-const transactions = (sql: SqlClient.SqlClient, before?: string): SqlClient.SqlClient["withTransaction"] => {
-  const send = (_: SqlConnection.Connection, text: string) => _.executeUnprepared(text, [], undefined)
-  return SqlClient.makeWithTransaction({
+const withTransaction = (
+  sql: SqlClient.SqlClient,
+  { begin, commit, rollback }: Brackets
+): SqlClient.SqlClient["withTransaction"] =>
+  SqlClient.makeWithTransaction({
     transactionTag: SqlClient.TransactionConnection,
     spanAttributes: [],
     acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
       Effect.map(Scope.extend(sql.reserve, scope), (connection) => [scope, connection] as const)
     ),
-    begin: (_) => Effect.zipRight(before === undefined ? Effect.void : send(_, before), send(_, "BEGIN")),
+    begin: (_) => send(_, begin),
     savepoint: (_, id) => send(_, `SAVEPOINT effect_sql_${id}`),
-    commit: (_) => Effect.tapError(send(_, "COMMIT"), () => Effect.ignore(send(_, "ROLLBACK"))),
-    rollback: (_) => send(_, "ROLLBACK"),
+    commit: (_) => Effect.tapError(send(_, commit), () => Effect.ignore(send(_, rollback))),
+    rollback: (_) => send(_, rollback),
     rollbackSavepoint: (_, id) => send(_, `ROLLBACK TO SAVEPOINT effect_sql_${id}`)
   })
-}
+
+const send = (_: SqlConnection.Connection, text: string) => _.executeUnprepared(text, [], undefined)
 
 /** A COMMIT or a ROLLBACK that fails is a defect of the client's. */
 const failing = <A, E>(transaction: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>

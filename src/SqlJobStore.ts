@@ -73,12 +73,13 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
   Effect.gen(function* () {
     const prefix = options.prefix ?? "scheduler_"
     const lease = Duration.decode(options.lease ?? "15 seconds")
+    const renewal = options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
     const maxClockSkew = Duration.decode(options.maxClockSkew ?? Duration.times(lease, 1 / 5))
     const migrate = SqlMigrations.run(prefix, options.schema)
     if (options.migrate ?? true) yield* refail("bring its tables up to date", migrate)
     const client = yield* SqlClient.SqlClient
     const names = SqlMigrations.tables(prefix, options.schema)
-    const database = SqlDatabase.make(client.withoutTransforms(), names)
+    const database = SqlDatabase.make(client.withoutTransforms(), names, { any: lease, step: renewal })
     const signal = SqlSignal.make(client, names.jobs)
     const hub = yield* PubSub.sliding<void>(1)
     const own = Stream.fromPubSub(hub)
@@ -87,7 +88,7 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
       timing: {
         poll: Duration.decode(options.poll ?? "5 seconds"),
         lease,
-        renewal: options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
+        renewal
       },
       changes: signal === undefined ? own : Stream.merge(own, signal.received)
     }
@@ -100,6 +101,7 @@ const operations = (
   maxClockSkew: Duration.Duration
 ): Omit<Store, "timing" | "changes"> => {
   const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
+  const step: Perform = (operation, effect) => refail(operation, db.step(effect))
   const [sendWithin, send] = [signal?.sendWithin ?? Effect.void, signal?.send ?? Effect.void]
   const changeBy =
     (perform: Perform): Perform =>
@@ -113,8 +115,8 @@ const operations = (
   return {
     ...jobOperations(db, { perform, change, changeOnce: changeBy(refail) }),
     ...runOperations(db, change, perform),
-    ...tickOperations(db, perform),
-    ...nodeOperations(db, perform, maxClockSkew)
+    ...tickOperations(db, step),
+    ...nodeOperations(db, step, maxClockSkew)
   }
 }
 
@@ -167,23 +169,21 @@ const runOperations = (db: Database, change: Perform, perform: Perform) =>
     counts: refail("count", counts(db))
   }) satisfies Partial<Store>
 
-const tickOperations = (db: Database, perform: Perform) =>
+const tickOperations = (db: Database, step: Perform) =>
   ({
-    claim: (options) => perform("claim due jobs", claim(db, options)),
-    start: (options) => perform("start runs", start(db, options)),
-    settle: (settlements, now) => perform("settle runs", settle(db, settlements, now)),
+    claim: (options) => step("claim due jobs", claim(db, options)),
+    start: (options) => step("start runs", start(db, options)),
+    settle: (settlements, now) => step("settle runs", settle(db, settlements, now)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
-const nodeOperations = (db: Database, perform: Perform, maxClockSkew: Duration.Duration) =>
+const nodeOperations = (db: Database, step: Perform, maxClockSkew: Duration.Duration) =>
   ({
     register: ({ lease, now }) =>
       refail("register a node", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), register(db, now, lease))),
     renew: ({ lease, node, now }) =>
-      refail("renew a lease", SqlClock.guard(db, now, maxClockSkew)).pipe(
-        Effect.zipRight(perform("renew a lease", renew(db, node, now, lease)))
-      ),
-    recover: (options) => perform("recover runs", recover(db, options)),
+      refail("renew a lease", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), renew(db, node, now, lease))),
+    recover: (options) => step("recover runs", recover(db, options)),
     release: (node) =>
       refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`))
   }) satisfies Partial<Store>
@@ -653,6 +653,7 @@ const register = ({ names, sql }: Database, now: DateTime.Utc, lease: Duration.D
     return id
   })
 
+/** Each statement for itself: a node that falls silent in a transaction would hold its row against those who bury it. */
 const renew = ({ names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
   Effect.gen(function* () {
     yield* sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`

@@ -5,6 +5,7 @@
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -34,6 +35,15 @@ const isListener = (client: object): client is Listener => "listen" in client &&
 /** PostgreSQL refuses longer names. */
 const LONGEST = 63
 
+/** How often it is asked whether the connection is still there. */
+const WATCH = Duration.seconds(5)
+
+/** How long after one connection was lost the next one is tried. */
+const PAUSE = Duration.seconds(1)
+
+/** Long enough for a connection to have been made, and for the server to have answered. */
+const SETTLED = Duration.millis(100)
+
 /**
  * The signal on a channel, if the client can listen.
  *
@@ -41,21 +51,28 @@ const LONGEST = 63
  * @category constructors
  */
 export const make = (client: SqlClient.SqlClient, channel: string): Signal | undefined => {
-  if (!isListener(client) || channel.length > LONGEST) return undefined
+  if (!isListener(client) || channel.length >= LONGEST) return undefined
   const self = crypto.randomUUID()
-  const others = Stream.filter(client.listen(channel), (sender) => sender !== self)
   const notify = (sender: string) => Effect.asVoid(client`SELECT pg_notify(${channel}, ${sender})`)
   return {
     // A node knows of what it changes, but not of when the caller's own transaction ends.
     sendWithin: notify("anyone"),
     send: onceAtATime(Effect.ignore(notify(self))),
-    received: others.pipe(
-      Stream.retry(Schedule.spaced("5 seconds")),
-      Stream.catchAll(() => Stream.empty),
-      Stream.as(undefined),
+    received: listen(client, channel, self).pipe(
+      Stream.catchAllCause(() => Stream.empty),
+      Stream.repeat(Schedule.spaced(PAUSE)),
       Stream.buffer({ capacity: 1, strategy: "sliding" })
     )
   }
+}
+
+/** What others tell, until the connection is lost; once it stands there is a hint, for what was told before it did. */
+const listen = (client: Listener, channel: string, self: string): Stream.Stream<void, SqlError> => {
+  const others = Stream.filter(client.listen(channel), (sender) => sender !== self)
+  const probe = Stream.runDrain(Stream.interruptAfter(client.listen(`${channel}?`), SETTLED))
+  const watch = Effect.forever(Effect.delay(probe, WATCH))
+  const begun = Stream.fromEffect(Effect.delay(probe, SETTLED))
+  return Stream.merge(Stream.as(others, undefined), Stream.concat(begun, Stream.fromEffect(watch)))
 }
 
 /** How often one caller tells it for others who come meanwhile. */

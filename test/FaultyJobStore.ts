@@ -1,7 +1,7 @@
 /**
  * A store in memory that fails as it is told to, and a clock that goes wrong: what the tests of the actor break.
  */
-import { Chunk, Clock, Context, Deferred, Duration, Effect, Layer, Ref, type TestClock } from "effect"
+import { Chunk, Clock, Context, Deferred, Duration, Effect, FiberId, Layer, Ref, type TestClock } from "effect"
 import * as JobStore from "../src/JobStore.ts"
 import { StoreError } from "../src/SchedulerError.ts"
 
@@ -11,12 +11,13 @@ export type Operation = Exclude<keyof Store, "timing" | "changes">
 
 /**
  * How an operation goes wrong: with a typed error, with a defect, by never answering, or by answering late; before it
- * takes place or after it has. A `late` one never answers, and takes place some time later all the same, as a statement
+ * takes place or after it has. A `stuck` one does not answer to an interruption either until it heals, as a transaction
+ * that cannot be rolled back because the connection leads nowhere. A `late` one never answers, and takes place some time later all the same, as a statement
  * does that a database carries out although nobody waits for it any more.
  */
 export interface Fault {
   readonly operation: Operation
-  readonly how: "fail" | "die" | "hang" | "delay" | "late"
+  readonly how: "fail" | "die" | "hang" | "stuck" | "delay" | "late"
   readonly when: "before" | "after"
   /** How many calls are answered as they should be first. Default: none. */
   readonly skip?: number
@@ -78,7 +79,10 @@ export const turnOperations: ReadonlyArray<Operation> = [
   "nextWake"
 ]
 
-const spoil = ({ by = "1 second", how, operation }: Fault): Effect.Effect<void, StoreError> => {
+const spoil = (
+  { by = "1 second", how, operation }: Fault,
+  healed: Deferred.Deferred<void>
+): Effect.Effect<void, StoreError> => {
   switch (how) {
     case "fail":
       return new StoreError({ operation, cause: "connection lost" })
@@ -87,6 +91,11 @@ const spoil = ({ by = "1 second", how, operation }: Fault): Effect.Effect<void, 
     case "hang":
     case "late":
       return Effect.never
+    case "stuck":
+      return Effect.zipRight(
+        Effect.uninterruptible(Deferred.await(healed)),
+        new StoreError({ operation, cause: "connection lost" })
+      )
     case "delay":
       return Effect.sleep(by)
   }
@@ -95,6 +104,7 @@ const spoil = ({ by = "1 second", how, operation }: Fault): Effect.Effect<void, 
 /** A store of one's own that goes wrong by plan. */
 export const make = (sound: Store, options: { readonly timing?: JobStore.Timing } = {}) => {
   let injected: Array<Injected> = []
+  let healed = Deferred.unsafeMake<void>(FiberId.none)
   const met: Array<string> = []
   const calls = new Map<Operation, number>()
   const nodes = new Set<string>()
@@ -117,7 +127,8 @@ export const make = (sound: Store, options: { readonly timing?: JobStore.Timing 
       if (fault.how === "late") {
         return Effect.zipRight(Effect.forkDaemon(Effect.delay(effect, fault.by ?? "1 second")), Effect.never)
       }
-      return fault.when === "before" ? Effect.zipRight(spoil(fault), effect) : Effect.zipLeft(effect, spoil(fault))
+      const spoiled = spoil(fault, healed)
+      return fault.when === "before" ? Effect.zipRight(spoiled, effect) : Effect.zipLeft(effect, spoiled)
     })
 
   const known: Store = {
@@ -144,8 +155,11 @@ export const make = (sound: Store, options: { readonly timing?: JobStore.Timing 
           injected.push({ ...fault, until, skipped: 0, met: 0 })
         }
       }),
-    heal: Effect.sync(() => {
+    heal: Effect.suspend(() => {
+      const stuck = healed
       injected = []
+      healed = Deferred.unsafeMake<void>(FiberId.none)
+      return Effect.asVoid(Deferred.succeed(stuck, undefined))
     }),
     met,
     calls,

@@ -1,18 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import {
-  check,
   type Entry,
   type Fault,
   type History,
   type JobSpec,
   occurrences,
-  type Tag,
-  takeOvers,
+  type Recorded,
+  type Sign,
   toAttempts
-} from "./chaos/HistoryChecker.ts"
+} from "./chaos/History.ts"
+import { check } from "./chaos/HistoryChecker.ts"
+import { takeOvers } from "./chaos/TakeOver.ts"
+import type { Tag } from "./chaos/Violation.ts"
 
-const timing: History["timing"] = { lease: 3000, renewal: 1000, notice: 500, patience: 4000 }
+const timing: History["timing"] = { lease: 3000, skew: 0, notice: 500, patience: 4000 }
 
 const T0 = 1_000_000_000_000
 
@@ -43,11 +45,39 @@ const smooth = (job: JobSpec): ReadonlyArray<Entry> =>
     lines({ id: job.id, scheduledAt }, { pid: 1 + (index % 3), start: scheduledAt + 10, end: scheduledAt + 300 })
   )
 
+/** Every process that works gives a sign of life each second, unless a fault keeps it from doing so. */
+const signs = (log: ReadonlyArray<Entry>, faults: ReadonlyArray<Fault>): ReadonlyArray<Sign> =>
+  [...new Set(log.map(({ pid }) => pid))].flatMap((pid) => {
+    const own = faults.filter((fault) => fault.pid === pid)
+    const isAway = (at: number) => own.some(({ from, kind, to }) => from <= at && (at <= to || kind === "killed"))
+    const begun = Math.min(...log.filter((entry) => entry.pid === pid).map(({ at }) => at))
+    const times = Array.from({ length: 40 }, (_, index) => begun - 500 + 1000 * index).filter((at) => !isAway(at))
+    // Whoever was away for too long comes back under another name.
+    const idOf = (at: number) => `${pid}/${own.filter(({ from, to }) => to < at && to - from > timing.lease).length}`
+    return times.map((at): Sign => ({ event: "sign", pid, id: idOf(at), at }))
+  })
+
 const history = (log: ReadonlyArray<Entry>, faults: ReadonlyArray<Fault> = [], one = job()): History => ({
   jobs: [one],
   log,
+  signs: signs(log, faults),
   faults,
   timing
+})
+
+/** The history with what a store says that knows of all of it, and of these runs besides. */
+const recorded = (history: History, ...more: ReadonlyArray<Recorded>): History => {
+  const ended = toAttempts(history).filter(({ end }) => end !== undefined)
+  const records = ended.map(({ attempt, job, runId, scheduledAt }) => ({
+    ...{ runId, job, scheduledAt, attempt },
+    state: "Succeeded"
+  }))
+  return { ...history, records: [...records, ...more] }
+}
+
+const record = (index: number, state: string, options: Partial<Recorded> = {}): Recorded => ({
+  ...{ runId: `job/1/${at(index).scheduledAt}`, job: "job", scheduledAt: at(index).scheduledAt, attempt: 0, state },
+  ...options
 })
 
 const tags = (history: History): ReadonlyArray<Tag> => [...new Set(check(history).map(({ tag }) => tag))]
@@ -80,7 +110,7 @@ describe("a healthy history", () => {
     const log = with3rd(third({ pid: 7, start: 10 }), third({ attempt: 2, pid: 2, start: 3300, end: 3500 }))
     const killed = history(log, [fault("killed", 100, 110)], job({ maxInstances: 9 }))
     assert.deepStrictEqual(check(killed), [])
-    assert.deepStrictEqual(takeOvers(killed), [3200])
+    assert.deepStrictEqual(takeOvers(killed), [{ sinceFault: 3200, sinceSign: 3790 }])
   })
 
   it("may run again what a kill cut off between its last line and its settlement", () => {
@@ -113,6 +143,73 @@ describe("a healthy history", () => {
     assert.deepStrictEqual(check(history(log(4), [], removed)), [])
     assert.deepStrictEqual(tags(history(log(6), [], removed)), ["Extra"])
     assert.deepStrictEqual(tags(history(log(0), [], removed)), ["Missing"])
+  })
+})
+
+/** The third occurrence did not run, at a time when its node was away. */
+const withoutThird = (options: Partial<JobSpec>, ...more: ReadonlyArray<Recorded>): History => {
+  const away = fault("stopped", -200, 900)
+  const kept = more.some(({ runId }) => runId === `job/1/${at(3).scheduledAt}`)
+  const log = smooth(job()).filter(({ scheduledAt }) => scheduledAt !== at(2).scheduledAt)
+  const one = recorded(history(log, [away], job(options)))
+  const records = one.records!.filter(({ scheduledAt }) => !(kept && scheduledAt === at(3).scheduledAt))
+  return { ...one, records: [...records, ...more] }
+}
+
+const covering = (as: "coalesced" | "dropped", from: number, to: number): Recorded =>
+  record(3, "Succeeded", { attempt: 1, covers: { first: at(from).scheduledAt, last: at(to).scheduledAt, as } })
+
+const drop = (from: number, to: number, count: number) => ({
+  ...{ job: "job", first: at(from).scheduledAt, last: at(to).scheduledAt, count }
+})
+
+describe("an occurrence that did not run", () => {
+  const allowed: ReadonlyArray<readonly [name: string, history: History]> = [
+    ["skipped", withoutThird({ overlap: "skip" }, record(2, "Skipped"))],
+    ["missed", withoutThird({ grace: 500 }, record(2, "Missed"))],
+    ["coalesced into the next one", withoutThird({ coalesce: "latest" }, covering("coalesced", 2, 3))],
+    ["dropped", { ...withoutThird({ catchUpLimit: 1 }, covering("dropped", 2, 2)), drops: [drop(2, 2, 1)] }]
+  ]
+  for (const [name, history] of allowed) {
+    it(`may be recorded as ${name}`, () => assert.deepStrictEqual(check(history), []))
+  }
+
+  const refused: ReadonlyArray<readonly [name: string, tag: Tag, history: History]> = [
+    ["not recorded at all", "Missing", withoutThird({ overlap: "skip", coalesce: "latest", grace: 500 })],
+    ["skipped while it may queue", "Missing", withoutThird({}, record(2, "Skipped"))],
+    [
+      "skipped while there is room",
+      "Missing",
+      withoutThird({ overlap: "skip", maxInstances: 9 }, record(2, "Skipped"))
+    ],
+    ["missed though it may be late", "Missing", withoutThird({}, record(2, "Missed"))],
+    ["coalesced though all are wanted", "Missing", withoutThird({}, covering("coalesced", 2, 3))],
+    ["dropped though all are made up for", "Missing", withoutThird({}, covering("dropped", 2, 2))],
+    ["pending for ever", "Missing", withoutThird({ overlap: "skip" }, record(2, "Pending"))],
+    [
+      "both skipped and coalesced",
+      "Extra",
+      withoutThird({ overlap: "skip", coalesce: "latest" }, record(2, "Skipped"), covering("coalesced", 2, 3))
+    ],
+    ["dropped with one that ran", "Extra", withoutThird({ catchUpLimit: 1 }, covering("dropped", 1, 2))],
+    [
+      "told as more than were dropped",
+      "Miscounted",
+      { ...withoutThird({ catchUpLimit: 1 }, covering("dropped", 2, 2)), drops: [drop(2, 2, 2)] }
+    ],
+    [
+      "told as dropped and not recorded so",
+      "Miscounted",
+      { ...withoutThird({ overlap: "skip" }, record(2, "Skipped")), drops: [drop(2, 2, 1)] }
+    ]
+  ]
+  for (const [name, tag, history] of refused) {
+    it(`is found out when it is ${name}`, () => assert.include(tags(history), tag))
+  }
+
+  it("is found out when the store has a run for a time that is none", () => {
+    const extra = record(2, "Skipped", { runId: "job/1/x", scheduledAt: T0 + 1 })
+    assert.deepStrictEqual(tags(recorded(history(smooth(job())), extra)), ["Extra"])
   })
 })
 
@@ -201,7 +298,7 @@ describe("a history that is not healthy", () => {
     [
       "a record of what never happened",
       "Disagreeing",
-      { ...history([]), jobs: [], records: [{ runId: "job/1/x", state: "Succeeded", attempt: 1 }] }
+      { ...history([]), jobs: [], records: [record(0, "Succeeded", { attempt: 1 })] }
     ],
     ["a run that the store does not know", "Disagreeing", { ...history(smooth(job())), records: [] }]
   ]

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  Clock,
   DateTime,
   Deferred,
   Duration,
@@ -65,7 +66,21 @@ const freed = <A, E, R>(body: Effect.Effect<A, E, R>) =>
 const Never = Task.make("Never")
 const NeverLive = Task.toLayer(Never, () => Effect.never)
 
-const HandlersLive = Layer.mergeAll(QuickLive, SlowLive, StubbornLive, NeverLive)
+/** Goes on until it is interrupted, and tells from when to when. */
+const Traced = Task.make("Traced")
+const spans: Array<{ readonly from: number; until: number }> = []
+const TracedLive = Task.toLayer(Traced, () =>
+  Effect.gen(function* () {
+    const span = { from: yield* Clock.currentTimeMillis, until: Infinity }
+    spans.push(span)
+    const told = Effect.map(Clock.currentTimeMillis, (now) => {
+      span.until = now
+    })
+    yield* Effect.onInterrupt(Effect.never, () => told)
+  })
+)
+
+const HandlersLive = Layer.mergeAll(QuickLive, SlowLive, StubbornLive, NeverLive, TracedLive)
 
 const everySecond = Trigger.interval({ seconds: 1 })
 const everyMinute = Trigger.interval({ minutes: 1 })
@@ -563,7 +578,8 @@ describe("a node that loses its lease", () => {
       b: Service,
       cut: Effect.Effect<void>,
       heal: Effect.Effect<void>
-    ) => Effect.Effect<void, E, Scope.Scope>
+    ) => Effect.Effect<void, E, Scope.Scope>,
+    how: FaultyJobStore.Fault["how"] = "hang"
   ) =>
     Effect.gen(function* () {
       begun.length = 0
@@ -575,10 +591,9 @@ describe("a node that loses its lease", () => {
         )
       const a = yield* on(first.store)
       const b = yield* on(second.store, { autoStart: false })
-      const hang = FaultyJobStore.turnOperations.map(
-        (operation) => ({ operation, how: "hang", when: "before" }) as const
-      )
-      yield* freed(body(a, b, first.faults.inject(...hang), first.faults.heal))
+      const spoil = FaultyJobStore.turnOperations.map((operation) => ({ operation, how, when: "before" }) as const)
+      const { heal, inject } = first.faults
+      yield* freed(Effect.ensuring(body(a, b, inject(...spoil), heal), heal))
     }).pipe(inOwnTime)
 
   it.scoped("has interrupted what it holds before another node takes it over, and comes back", () =>
@@ -608,6 +623,30 @@ describe("a node that loses its lease", () => {
       })
     )
   )
+
+  for (const how of ["fail", "hang", "stuck"] as const) {
+    it.scoped(`interrupts what it holds before its lease is over when every operation does this: ${how}`, () =>
+      twoNodes(
+        (a, b, cut, heal) =>
+          Effect.gen(function* () {
+            spans.length = 0
+            yield* a.add(Traced, { id: "traced" })
+            yield* TestClock.adjust("6 seconds")
+            yield* b.start
+            yield* cut
+            yield* TestClock.adjust("30 seconds")
+            const [first, second] = spans
+            // The last sign of life was given after five seconds.
+            assert.isAtMost(first!.until, 5000 + 15_000)
+            assert.isAtLeast(second!.from, first!.until)
+            assert.isAtMost(second!.from, 5000 + 15_000 + 1)
+            yield* heal
+            yield* TestClock.adjust("10 seconds")
+          }),
+        how
+      )
+    )
+  }
 
   it.scoped("does not count the end of an attempt that another node has taken over", () =>
     twoNodes((a, b, cut, heal) =>

@@ -324,7 +324,9 @@ export const signalChecks = (world: World) =>
         const listening = yield* Effect.fork(
           Stream.runForEach(there!.store.changes, () => Effect.sync(() => told.push(1)))
         )
-        yield* Effect.sleep("300 millis")
+        yield* Effect.sleep("500 millis")
+        // That it listens now is a hint in itself.
+        told.length = 0
         yield* here!.store.add([make("a")], "fail")
         yield* Effect.sleep("200 millis")
         assert.strictEqual(told.length, 1)

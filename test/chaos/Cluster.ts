@@ -4,60 +4,105 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { execPath } from "node:process"
 import { fileURLToPath } from "node:url"
-import type { Address } from "./Database.ts"
-import type { Entry, Fault } from "./HistoryChecker.ts"
-import type { NodeOptions, Notice } from "./Node.ts"
+import { type Address, portOf, type StoreTiming, through } from "./Database.ts"
+import type { Entry, Fault, Sign } from "./History.ts"
+import { type Line, Log, type Notice } from "./Log.ts"
+import type { NodeOptions, Order } from "./Node.ts"
+import { Proxy } from "./Proxy.ts"
 
 const PROGRAM = fileURLToPath(new URL("Node.ts", import.meta.url))
 
-export const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
+export const sleep = (millis: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, Math.max(0, millis)))
 
 /** Waits for a condition, for so long at most; says whether it came. */
 export const until = async (isDone: () => boolean | Promise<boolean>, millis: number): Promise<boolean> => {
-  for (const end = Date.now() + millis; Date.now() < end; await sleep(50)) if (await isDone()) return true
+  for (const end = Date.now() + millis; Date.now() < end; await sleep(100)) if (await isDone()) return true
   return isDone()
 }
 
 export type Setup = Pick<NodeOptions, "isNew" | "clock">
 
 interface Live {
+  readonly setup: Setup
   readonly child: ChildProcess
   readonly pid: number
+  readonly log: Log
   readonly exit: Promise<void>
+}
+
+export interface ClusterOptions {
+  readonly folder: string
+  readonly address: Address
+  readonly timing: StoreTiming
+  readonly concurrency: number
 }
 
 export class Cluster {
   readonly faults: Array<Fault> = []
+  readonly timing: StoreTiming
   private readonly nodes = new Map<string, Live>()
-  private readonly logs: Array<string> = []
-  private readonly folder: string
-  private readonly address: Address
-  private readonly concurrency: number
+  private readonly proxies = new Map<string, Proxy>()
+  private readonly logs: Array<Log> = []
+  private readonly options: ClusterOptions
 
-  constructor(folder: string, address: Address, concurrency = 20) {
-    this.folder = folder
-    this.address = address
-    this.concurrency = concurrency
+  constructor(options: ClusterOptions) {
+    this.options = options
+    this.timing = options.timing
   }
 
   get names(): ReadonlyArray<string> {
     return [...this.nodes.keys()]
   }
 
-  start(name: string, setup: Setup, address = this.address): void {
-    const log = join(this.folder, `${name}-${this.logs.length}.log`)
-    const options: NodeOptions = { name, address, log, concurrency: this.concurrency, ...setup }
+  start(name: string, setup: Setup): void {
+    const { concurrency, folder, timing } = this.options
+    const log = new Log(join(folder, `${name}-${this.logs.length}.log`))
+    const address = this.addressOf(name)
+    const options: NodeOptions = { name, address, timing, log: log.file, concurrency, ...setup }
     const child = spawn(execPath, ["--import", "tsx", PROGRAM, JSON.stringify(options)], {
       env: { ...process.env, TZ: "UTC" },
-      stdio: ["ignore", "pipe", "pipe"]
+      stdio: ["ignore", "pipe", "pipe", "ipc"]
     })
-    const output = (data: Buffer) => appendFileSync(`${log}.out`, data)
-    child.stdout.on("data", output)
-    child.stderr.on("data", output)
+    const output = (data: Buffer) => appendFileSync(`${log.file}.out`, data)
+    child.stdout!.on("data", output)
+    child.stderr!.on("data", output)
     const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()))
     this.logs.push(log)
-    this.nodes.set(name, { child, pid: child.pid!, exit })
+    this.nodes.set(name, { setup, child, pid: child.pid!, log, exit })
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the way to the database
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** From its next start on, a node goes to the database through a proxy of its own. */
+  async putProxyBefore(name: string): Promise<void> {
+    const proxy = await Proxy.start(portOf(this.options.address))
+    proxy.onCut = (at) => this.faults.push({ kind: "cut", pid: this.nodes.get(name)!.pid, from: at, to: at })
+    this.proxies.set(name, proxy)
+  }
+
+  addressOf(name: string): Address {
+    const proxy = this.proxies.get(name)
+    return proxy === undefined ? this.options.address : through(this.options.address, proxy.port)
+  }
+
+  proxyOf(name: string): Proxy {
+    return this.proxies.get(name)!
+  }
+
+  /** What is done to the way of a node to the database until it is mended. */
+  async cut(name: string, disturb: (proxy: Proxy) => Promise<void>): Promise<void> {
+    const { pid } = this.nodes.get(name)!
+    const from = Date.now()
+    await disturb(this.proxyOf(name))
+    this.faults.push({ kind: "cut", pid, from, to: Date.now() })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // what the nodes do
+  // -------------------------------------------------------------------------------------------------------------------
 
   /** Waits until each node has its place in the store, or was refused one. */
   async ready(millis: number): Promise<boolean> {
@@ -65,8 +110,13 @@ export class Cluster {
   }
 
   hasStarted(name: string): boolean {
-    const { pid } = this.nodes.get(name)!
-    return this.notices().some((line) => line.pid === pid && /SchedulerStarted|StoreUnavailable/.test(line.text))
+    return this.nodes.get(name)!.log.lines.some((line) => /SchedulerStarted|StoreUnavailable/.test(textOf(line)))
+  }
+
+  /** When a node last gave a sign of life to the store. */
+  lastSignOf(name: string): number {
+    const signs = this.nodes.get(name)!.log.lines.filter((line) => line.event === "sign")
+    return signs.at(-1)?.at ?? 0
   }
 
   /** Waits until some node, but not one of these, has runs under way that have just begun; any one in the end. */
@@ -81,12 +131,20 @@ export class Cluster {
     return found
   }
 
+  /** Waits until a node has runs under way that have just begun. */
+  async untilBusy(name: string, millis: number): Promise<void> {
+    await until(() => this.begun(name) >= 2, millis)
+  }
+
   private begun(name: string): number {
-    const { pid } = this.nodes.get(name)!
-    const own = this.entries().filter((entry) => entry.pid === pid)
+    const own = this.nodes.get(name)!.log.lines.filter(isEntry)
     const ended = new Set(own.filter(({ event }) => event !== "start").map(({ runId }) => runId))
     return own.filter(({ at, runId }) => !ended.has(runId) && Date.now() - at < 200).length
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the ends of nodes
+  // -------------------------------------------------------------------------------------------------------------------
 
   async kill(name: string): Promise<void> {
     const from = Date.now()
@@ -104,6 +162,19 @@ export class Cluster {
     await exit
     this.nodes.delete(name)
     this.faults.push({ ...fault, pid, to: Date.now() })
+  }
+
+  /** How far off the wall clock of a node was when it started. */
+  clockOf(name: string): number {
+    return this.nodes.get(name)!.setup.clock ?? 0
+  }
+
+  /** Sets the wall clock of a node, to be so far off. */
+  setClock(name: string, clock: number): void {
+    const { child, pid } = this.nodes.get(name)!
+    const order: Order = { clock }
+    child.send(order)
+    this.faults.push({ kind: "clock", pid, from: Date.now(), to: Date.now() })
   }
 
   /** A process stands still for so long, and does not know it. */
@@ -126,17 +197,23 @@ export class Cluster {
   /** Kills every node at once, also stopped ones. */
   destroy(): void {
     for (const { child } of this.nodes.values()) child.kill("SIGKILL")
+    for (const proxy of this.proxies.values()) void proxy.close()
   }
 
-  private lines(): ReadonlyArray<Entry | Notice> {
-    const texts = this.logs.filter((log) => existsSync(log)).map((log) => readFileSync(log, "utf8"))
-    // A process that was killed may have left half a line.
-    const whole = texts.flatMap((text) => text.split("\n").slice(0, -1))
-    return whole.map((line) => JSON.parse(line) as Entry | Notice)
+  // -------------------------------------------------------------------------------------------------------------------
+  // what they leave
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private lines(): ReadonlyArray<Line> {
+    return this.logs.flatMap((log) => log.lines)
   }
 
   entries(): ReadonlyArray<Entry> {
-    return this.lines().filter((line) => "runId" in line)
+    return this.lines().filter(isEntry)
+  }
+
+  signs(): ReadonlyArray<Sign> {
+    return this.lines().filter((line) => line.event === "sign")
   }
 
   notices(): ReadonlyArray<Notice> {
@@ -145,8 +222,18 @@ export class Cluster {
 
   /** What the nodes wrote to their terminals. */
   outputs(): string {
-    const files = this.logs.map((log) => `${log}.out`).filter((file) => existsSync(file))
+    const files = this.logs.map(({ file }) => `${file}.out`).filter((file) => existsSync(file))
     return files.map((file) => readFileSync(file, "utf8")).join("")
+  }
+
+  /** What befell the nodes and what they told, in the order of time. */
+  story(): ReadonlyArray<string> {
+    const told = this.notices().map(({ at, node, pid, text }) => ({
+      at,
+      text: `${node} (${pid}) ${text.slice(0, 160)}`
+    }))
+    const done = this.faults.map(({ from, kind, pid, to }) => ({ at: from, text: `${pid} ${kind} until ${to}` }))
+    return [...told, ...done].sort((one, other) => one.at - other.at).map(({ at, text }) => `${at} ${text}`)
   }
 
   /** What befell the nodes, also what nobody did to them: on a busy machine a process may stand still of itself. */
@@ -155,3 +242,7 @@ export class Cluster {
     return [...this.faults, ...stalls.map(({ at, from, pid }): Fault => ({ kind: "stopped", pid, from, to: at }))]
   }
 }
+
+const isEntry = (line: Line): line is Entry => "runId" in line
+
+const textOf = (line: Line): string => ("text" in line ? line.text : "")

@@ -1,12 +1,13 @@
 /** What is done to a cluster while it works: each fault is a row of the table. */
-import { type Cluster, type Setup, sleep } from "./Cluster.ts"
-import { TIMING } from "./Database.ts"
-import type { Postgres } from "./Postgres.ts"
+import { type Cluster, type Setup, sleep, until } from "./Cluster.ts"
+import { type Address, holdSnapshot, type Kind, type Server, type StoreTiming } from "./Database.ts"
+import { BOTH, type Proxy } from "./Proxy.ts"
 
 export interface Disturbance {
   readonly cluster: Cluster
   /** The server, where there is one. */
-  readonly server: Postgres | undefined
+  readonly server: Server | undefined
+  readonly address: Address
   /** When the last thing may be done, in epoch milliseconds. */
   readonly until: number
 }
@@ -16,7 +17,12 @@ export interface FaultPlan {
   readonly nodes: ReadonlyArray<Setup>
   /** Whether some jobs need a node of the new version. */
   readonly hasNew?: boolean
-  readonly databases: ReadonlyArray<"sqlite" | "postgres">
+  /** Whether each node has a proxy before the database. */
+  readonly isProxied?: boolean
+  /** Whether the server must be ours to restart. */
+  readonly needsRestart?: boolean
+  readonly timing?: StoreTiming
+  readonly databases: ReadonlyArray<Kind>
   /** Disturbs until its time is over, and leaves all nodes there and running. */
   readonly disturb: (disturbance: Disturbance) => Promise<void>
 }
@@ -24,7 +30,8 @@ export interface FaultPlan {
 const nodes = (count: number, setup: Setup = { isNew: true }): ReadonlyArray<Setup> =>
   Array.from({ length: count }, () => setup)
 
-const BOTH = ["sqlite", "postgres"] as const
+const ALL = ["sqlite", "postgres", "mariadb"] as const
+const SERVERS = ["postgres", "mariadb"] as const
 
 /** Does something to one node after the other until the time is over. */
 const inTurn =
@@ -34,12 +41,15 @@ const inTurn =
     for (let turn = 0; Date.now() < until; turn++) await disturb(cluster, `n${(turn % cluster.names.length) + 1}`)
   }
 
-const wait: FaultPlan["disturb"] = async ({ until }) => {
-  await sleep(Math.max(0, until - Date.now()))
-}
+const wait: FaultPlan["disturb"] = ({ until }) => sleep(until - Date.now())
+
+// ---------------------------------------------------------------------------------------------------------------------
+// processes
+// ---------------------------------------------------------------------------------------------------------------------
 
 const kill = inTurn(async (cluster, name) => {
-  await sleep(1500)
+  await sleep(1000)
+  await cluster.untilBusy(name, 3000)
   await cluster.kill(name)
   await sleep(500)
   cluster.start(name, { isNew: true })
@@ -47,8 +57,9 @@ const kill = inTurn(async (cluster, name) => {
 })
 
 const freeze = inTurn(async (cluster, name) => {
-  await sleep(1500)
-  await cluster.freeze(name, TIMING.lease * 1.7)
+  await sleep(1000)
+  await cluster.untilBusy(name, 3000)
+  await cluster.freeze(name, cluster.timing.lease * 1.7)
 })
 
 /** One node is killed and another one stands still for as long as it takes to lose what it holds. */
@@ -61,7 +72,7 @@ export const shortly: FaultPlan = {
     const killed = await cluster.busy(5000)
     await cluster.kill(killed)
     cluster.start(killed, { isNew: true })
-    await cluster.freeze(await cluster.busy(3000, [killed]), TIMING.lease * 1.3)
+    await cluster.freeze(await cluster.busy(3000, [killed]), cluster.timing.lease * 1.3)
   }
 }
 
@@ -84,47 +95,127 @@ const deploy: FaultPlan["disturb"] = async ({ cluster }) => {
   }
 }
 
-/** The database goes away for a moment, again and again; whatever was under way in it fails. */
-const restartDatabase: FaultPlan["disturb"] = async ({ cluster, server, until }) => {
-  while (Date.now() < until) {
-    await sleep(2000)
-    const from = Date.now()
-    await server?.restart(1000)
-    cluster.faults.push({ kind: "cut", pid: "all", from, to: Date.now() })
-  }
+// ---------------------------------------------------------------------------------------------------------------------
+// connections
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Disturbs the connections of one node after the other, for longer than its lease, while it has runs under way. */
+const cutInTurn = (disturb: (proxy: Proxy, cluster: Cluster, name: string) => Promise<void>) =>
+  inTurn(async (cluster, name) => {
+    await sleep(1000)
+    await cluster.untilBusy(name, 3000)
+    await cluster.cut(name, (proxy) => disturb(proxy, cluster, name))
+  })
+
+const SWALLOWED = 1.7
+
+/** Nothing comes through in either direction, then both sides learn that the connection is gone. */
+const halfOpen = cutInTurn(async (proxy, { timing }) => {
+  proxy.hold(BOTH)
+  await sleep(timing.lease * SWALLOWED)
+  proxy.reset()
+})
+
+/** What the node asks for reaches the database much later. */
+const unheard = cutInTurn(async (proxy, { timing }) => {
+  proxy.hold(["toServer"])
+  await sleep(timing.lease * SWALLOWED)
+  proxy.release()
+})
+
+/** What the node asks for takes place, and it hears of it much later. */
+const unanswered = cutInTurn(async (proxy, { timing }) => {
+  proxy.hold(["toClient"])
+  await sleep(timing.lease * SWALLOWED)
+  proxy.release()
+})
+
+/** Connections that are there lead nowhere for ever, as when a firewall has forgotten them; the node has to find out. */
+const forgotten = cutInTurn(async (proxy, cluster, name) => {
+  const from = Date.now()
+  proxy.forget()
+  await until(() => cluster.lastSignOf(name) > from, 60_000)
+})
+
+/** How many COMMITs of a node are answered, and then one that is not. */
+const ANSWERED = 10
+
+/** Again and again a node loses its connection after the database has heard its COMMIT, and before the answer is there. */
+const unansweredCommits: FaultPlan["disturb"] = async ({ cluster, until }) => {
+  for (const name of cluster.names) cluster.proxyOf(name).cutCommits(ANSWERED)
+  await sleep(until - Date.now())
+  for (const name of cluster.names) cluster.proxyOf(name).cutCommits(Infinity)
 }
 
-const holdSnapshot: FaultPlan["disturb"] = async ({ server, until }) => {
-  await server?.holdSnapshot(Math.max(0, until - Date.now()))
-}
+// ---------------------------------------------------------------------------------------------------------------------
+// the database
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The database goes away for so long, again and again; whatever was under way in it fails. */
+const restartDatabase =
+  (away: (timing: StoreTiming) => number): FaultPlan["disturb"] =>
+  async ({ cluster, server, until }) => {
+    while (Date.now() < until) {
+      await sleep(cluster.timing.lease)
+      const from = Date.now()
+      await server?.restart?.(away(cluster.timing))
+      cluster.faults.push({ kind: "cut", pid: "all", from, to: Date.now() })
+    }
+  }
+
+const openTransaction: FaultPlan["disturb"] = ({ address, until }) => holdSnapshot(address, until - Date.now())
 
 // Only where nodes are on machines of their own: on one machine they have one clock.
 const HOUR = 3_600_000
 
+/** The clock of the last node goes wrong by two seconds more, backwards, every three seconds. */
+const stepBack: FaultPlan["disturb"] = async ({ cluster, until }) => {
+  const name = cluster.names.at(-1)!
+  for (let clock = cluster.clockOf(name); Date.now() < until; await sleep(3000)) cluster.setClock(name, (clock -= 2000))
+}
+
 export const plans: ReadonlyArray<FaultPlan> = [
-  { name: "none", nodes: nodes(3), databases: BOTH, disturb: wait },
-  { name: "kill", nodes: nodes(4), databases: BOTH, disturb: kill },
-  { name: "freeze", nodes: nodes(3), databases: BOTH, disturb: freeze },
-  { name: "restart", nodes: nodes(3), databases: BOTH, disturb: roll },
+  { name: "none", nodes: nodes(3), databases: ALL, disturb: wait },
+  { name: "kill", nodes: nodes(4), databases: ALL, disturb: kill },
+  { name: "freeze", nodes: nodes(3), databases: ALL, disturb: freeze },
+  { name: "restart", nodes: nodes(3), databases: ALL, disturb: roll },
   {
     name: "deploy",
     nodes: [...nodes(2, { isNew: false }), ...nodes(1)],
     hasNew: true,
-    databases: BOTH,
+    databases: ALL,
     disturb: deploy
   },
+  { name: "half-open", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: halfOpen },
+  { name: "unheard", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: unheard },
+  { name: "unanswered", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: unanswered },
+  { name: "forgotten", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: forgotten },
+  { name: "commit-unanswered", nodes: nodes(3), isProxied: true, databases: SERVERS, disturb: unansweredCommits },
   {
     name: "clock-behind",
-    nodes: [...nodes(2), { isNew: true, clock: { offset: -HOUR, step: 2000, every: 3000 } }],
-    databases: ["postgres"],
-    disturb: wait
+    nodes: [...nodes(2), { isNew: true, clock: -HOUR }],
+    databases: SERVERS,
+    disturb: stepBack
   },
   {
     name: "clock-ahead",
-    nodes: [...nodes(2), { isNew: true, clock: { offset: HOUR, step: 2000, every: 3000 } }],
-    databases: ["postgres"],
-    disturb: wait
+    nodes: [...nodes(2), { isNew: true, clock: HOUR }],
+    databases: SERVERS,
+    disturb: stepBack
   },
-  { name: "database-restart", nodes: nodes(3), databases: ["postgres"], disturb: restartDatabase },
-  { name: "long-transaction", nodes: nodes(3), databases: ["postgres"], disturb: holdSnapshot }
+  {
+    name: "database-restart",
+    nodes: nodes(3),
+    needsRestart: true,
+    databases: SERVERS,
+    disturb: restartDatabase(() => 1000)
+  },
+  {
+    name: "database-away",
+    nodes: nodes(3),
+    needsRestart: true,
+    databases: SERVERS,
+    disturb: restartDatabase(({ lease }) => lease * SWALLOWED)
+  },
+  { name: "long-transaction", nodes: nodes(3), databases: SERVERS, disturb: openTransaction }
 ]

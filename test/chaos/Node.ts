@@ -1,51 +1,51 @@
 /** The program of one node: a scheduler on the shared database, whose handlers log what they do as they do it. */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Layer, Schedule, Stream } from "effect"
+import { type DateTime, Effect, Layer, Schedule, Stream } from "effect"
 import { openSync, writeSync } from "node:fs"
-import { argv, pid } from "node:process"
+import process, { argv, pid } from "node:process"
 import * as Executor from "../../src/Executor.ts"
+import { JobStore } from "../../src/JobStore.ts"
 import * as RunContext from "../../src/RunContext.ts"
 import * as Scheduler from "../../src/Scheduler.ts"
 import * as Task from "../../src/Task.ts"
-import { type Address, store } from "./Database.ts"
-import type { Entry } from "./HistoryChecker.ts"
+import { type Address, type StoreTiming, store } from "./Database.ts"
+import type { Entry } from "./History.ts"
+import type { Line, Notice } from "./Log.ts"
 import { NewWork, SLICE, Work } from "./Workload.ts"
 
 export interface NodeOptions {
   readonly name: string
   readonly address: Address
+  readonly timing: StoreTiming
   readonly log: string
   readonly concurrency: number
   /** Whether it knows the task that the old version does not know. */
   readonly isNew: boolean
-  /** How far its wall clock is off, and by how much it is set back, every so often, in milliseconds. */
-  readonly clock?: { readonly offset: number; readonly step: number; readonly every: number }
+  /** How far its wall clock is off when it starts, in milliseconds. Default: not at all. */
+  readonly clock?: number
 }
 
-/** Something that befell the process, as it noticed it itself. */
-export interface Notice {
-  readonly event: "stalled" | "told"
-  readonly pid: number
-  readonly node: string
-  readonly from: number
-  readonly at: number
-  readonly text: string
+/** What a node is told while it works. */
+export interface Order {
+  readonly clock: number
 }
 
 const options = JSON.parse(argv[2] ?? "{}") as NodeOptions
 /** The time of the world, by which everything is logged. */
 const trueTime = Date.now.bind(Date)
 
-/** Makes the wall clock of this process wrong, as that of a machine may be; time elapses as it should. */
-const setClock = ({ every, offset, step }: NonNullable<NodeOptions["clock"]>): void => {
-  const begun = trueTime()
-  Date.now = () => trueTime() + offset - step * Math.floor((trueTime() - begun) / every)
-}
+/** By how much the wall clock of this process is wrong, as that of a machine may be; time elapses as it should. */
+let offset = options.clock ?? 0
+Date.now = () => trueTime() + offset
 
-if (options.clock !== undefined) setClock(options.clock)
+process.on("message", (order: Order) => {
+  offset = order.clock
+})
+// Nobody waits for orders.
+process.channel?.unref()
 
 const log = openSync(options.log, "a")
-const write = (line: Entry | Notice): void => {
+const write = (line: Line): void => {
   writeSync(log, `${JSON.stringify(line)}\n`)
 }
 
@@ -53,7 +53,7 @@ const notice = (event: Notice["event"], text: string, from = trueTime()): void =
   write({ event, pid, node: options.name, from, at: trueTime(), text })
 
 /** Whoever stands still for so long may lose its lease without being stopped from outside, in milliseconds. */
-const STALL = 700
+const STALL = 300
 
 const watch = (): void => {
   let last = trueTime()
@@ -61,7 +61,7 @@ const watch = (): void => {
     const now = trueTime()
     if (now - last > STALL) notice("stalled", `${now - last} ms`, last)
     last = now
-  }, 100).unref()
+  }, 50).unref()
 }
 
 const entry = (run: RunContext.RunContext["Type"], event: Entry["event"]): Entry => ({
@@ -90,10 +90,26 @@ const work = ({ slices }: { readonly slices: number }) =>
 
 const HandlersLive = Layer.merge(Task.toLayer(Work, work), options.isNew ? Task.toLayer(NewWork, work) : Layer.empty)
 
+/** Whose lease holds since when, by the time of the world. */
+const sign = (id: string, now: DateTime.Utc): void =>
+  write({ event: "sign", pid, id, at: trueTime() - (Date.now() - now.epochMillis) })
+
+/** The store, each of whose leases is logged once it is known to hold. */
+const StoreLive = Layer.effect(
+  JobStore,
+  Effect.map(JobStore, (store) =>
+    JobStore.of({
+      ...store,
+      register: (_) => Effect.tap(store.register(_), (id) => Effect.sync(() => sign(id, _.now))),
+      renew: (_) => Effect.tap(store.renew(_), (isKnown) => Effect.sync(() => isKnown && sign(_.node, _.now)))
+    })
+  )
+).pipe(Layer.provide(store(options.address, options.timing)))
+
 const SchedulerLive = Scheduler.layer({ autoStart: false, drain: "10 seconds", watch: "1 second" }).pipe(
   Layer.provide(HandlersLive),
   Layer.provide(Executor.layerFiber({ concurrency: options.concurrency })),
-  Layer.provide(store(options.address))
+  Layer.provide(StoreLive)
 )
 
 /** What is worth a line besides the attempts. */
@@ -103,7 +119,8 @@ const TOLD = new Set([
   "StoreUnavailable",
   "StoreRecovered",
   "ClockJumped",
-  "JobParked"
+  "JobParked",
+  "JobMissed"
 ])
 
 const main = Effect.gen(function* () {

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Address, Server } from "./Database.ts"
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>((resolve, reject) => {
     const server = createServer().once("error", reject)
     server.listen(0, "127.0.0.1", () => {
@@ -14,7 +15,7 @@ const freePort = () =>
     })
   })
 
-export class Postgres {
+export class Postgres implements Server {
   private readonly folder: string
   private readonly port: number
   private readonly server: EmbeddedPostgres
@@ -41,10 +42,10 @@ export class Postgres {
   }
 
   /** An empty database. */
-  async database(): Promise<string> {
+  async database(): Promise<Address> {
     const name = `chaos_${++this.databases}`
     await this.server.createDatabase(name)
-    return `postgres://postgres:postgres@127.0.0.1:${this.port}/${name}`
+    return { kind: "postgres", url: `postgres://postgres:postgres@127.0.0.1:${this.port}/${name}` }
   }
 
   /** Ends all connections, is away for so long, and comes back. */
@@ -52,17 +53,6 @@ export class Postgres {
     await this.server.stop()
     await new Promise((resolve) => setTimeout(resolve, away))
     await this.server.start()
-  }
-
-  /** Another client has a transaction open in the last database for so long, and has locked nothing. */
-  async holdSnapshot(millis: number): Promise<void> {
-    const client = this.server.getPgClient(`chaos_${this.databases}`)
-    await client.connect()
-    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
-    await client.query("SELECT COUNT(*) FROM scheduler_runs")
-    await new Promise((resolve) => setTimeout(resolve, millis))
-    await client.query("COMMIT")
-    await client.end()
   }
 
   async stop(): Promise<void> {

@@ -1,10 +1,11 @@
 /** The table of what became of disturbed clusters. */
-import type { Tag } from "./HistoryChecker.ts"
 import type { Report } from "./Scenario.ts"
+import type { TakeOver } from "./TakeOver.ts"
+import type { Tag } from "./Violation.ts"
 
 const COLUMNS = [
   ...["fault", "database", "nodes", "occurrences", "runs", "lost", "doubled", "overlapping", "other"],
-  ...["take-over p50", "p99"]
+  ...["take-over p50", "p99", "at most after the last sign"]
 ]
 
 const LOST: ReadonlyArray<Tag> = ["Missing"]
@@ -26,14 +27,20 @@ const row = ({
   return [
     ...[plan.name, database, plan.nodes.length, occurrences, runs, ...known.map(count)].map(String),
     isSettled ? String(other) : `${other}, not settled`,
-    ...[0.5, 0.99].map((share) => seconds(takeOvers, share))
+    ...[0.5, 0.99].map((share) => seconds(quantile(takeOvers, share)?.sinceFault)),
+    seconds(longest(takeOvers))
   ]
 }
 
-const seconds = (sorted: ReadonlyArray<number>, share: number): string => {
-  const millis = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
-  return millis === undefined ? "–" : `${(millis / 1000).toFixed(1)} s`
+const quantile = <A>(sorted: ReadonlyArray<A>, share: number): A | undefined =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+
+const longest = (takeOvers: ReadonlyArray<TakeOver>): number | undefined => {
+  const known = takeOvers.flatMap(({ sinceSign }) => sinceSign ?? [])
+  return known.length === 0 ? undefined : Math.max(...known)
 }
+
+const seconds = (millis: number | undefined): string => (millis === undefined ? "–" : `${(millis / 1000).toFixed(1)} s`)
 
 const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
 

@@ -1,22 +1,22 @@
 /** One fault on one database, from the first job to the verdict. */
-import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as Executor from "../../src/Executor.ts"
-import { JobStore } from "../../src/JobStore.ts"
-import * as Scheduler from "../../src/Scheduler.ts"
+import type { SchedulerEvent } from "../../src/SchedulerEvent.ts"
+import { Client } from "./Client.ts"
 import { Cluster, sleep, until } from "./Cluster.ts"
-import { type Address, store, TIMING } from "./Database.ts"
+import { type Address, type Server, type StoreTiming, TIMING } from "./Database.ts"
 import type { FaultPlan } from "./Faults.ts"
-import * as Checker from "./HistoryChecker.ts"
-import type { Postgres } from "./Postgres.ts"
-import * as Workload from "./Workload.ts"
+import * as History from "./History.ts"
+import { check } from "./HistoryChecker.ts"
+import type { Notice } from "./Log.ts"
+import { type TakeOver, takeOvers } from "./TakeOver.ts"
+import type { Violation } from "./Violation.ts"
 
 export interface Options {
   readonly plan: FaultPlan
   /** The server on which it gets a database of its own; none for a SQLite file. */
-  readonly server: Postgres | undefined
+  readonly server: Server | undefined
   /** How many recurring jobs, for how long they are due, and how many one-off jobs. */
   readonly jobs: number
   readonly seconds: number
@@ -30,11 +30,13 @@ export interface Report {
   readonly runs: number
   readonly attempts: number
   readonly isSettled: boolean
-  readonly violations: ReadonlyArray<Checker.Violation>
-  readonly takeOvers: ReadonlyArray<number>
+  readonly violations: ReadonlyArray<Violation>
+  readonly takeOvers: ReadonlyArray<TakeOver>
   /** How often a process stood still, lost its lease or its store. */
   readonly notices: Readonly<Record<string, number>>
   readonly outputs: string
+  /** What befell the nodes, and what they told of it, line by line. */
+  readonly story: ReadonlyArray<string>
 }
 
 /** How long the rest may take once nothing is disturbed any more, in milliseconds. */
@@ -46,7 +48,7 @@ export const leftovers = new Set<() => void>()
 export const run = async (options: Options): Promise<Report> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-scheduler-chaos-"))
   const address = await makeAddress(options, folder)
-  const cluster = new Cluster(folder, address)
+  const cluster = new Cluster({ folder, address, timing: timingOf(options), concurrency: 100 })
   const clear = () => {
     cluster.destroy()
     rmSync(folder, { recursive: true, force: true })
@@ -61,31 +63,55 @@ export const run = async (options: Options): Promise<Report> => {
 }
 
 const makeAddress = async ({ server }: Options, folder: string): Promise<Address> =>
-  server === undefined
-    ? { kind: "sqlite", filename: join(folder, "jobs.sqlite") }
-    : { kind: "postgres", url: await server.database() }
+  server === undefined ? { kind: "sqlite", filename: join(folder, "jobs.sqlite") } : server.database()
+
+const timingOf = ({ plan }: Options): StoreTiming => plan.timing ?? TIMING
 
 const judge = async (options: Options, cluster: Cluster, address: Address): Promise<Report> => {
-  const { plan } = options
-  for (const [index, setup] of plan.nodes.entries()) cluster.start(`n${index + 1}`, setup)
-  await cluster.ready(60_000)
-  const jobs = await declare(options, address)
+  const { plan, server } = options
+  await startAll(plan, cluster)
+  const client = new Client(address)
+  const jobs = await client.declare({ ...options, hasNew: plan.hasNew === true })
   const end = Math.max(...jobs.map(({ times }) => times.last))
   const [once] = await Promise.all([
-    addOneByOne(options, address, end),
-    plan.disturb({ cluster, server: options.server, until: end - 2000 })
+    client.addOneByOne({ ...options, until: end }),
+    plan.disturb({ cluster, server, address, until: end - 2000 })
   ])
   await sleep(end - Date.now())
-  const isSettled = await until(() => isOver(address), PATIENCE)
-  const records = await recorded(address)
+  const isSettled = await until(() => client.isOver(), PATIENCE)
+  const records = await client.records()
+  await client.close()
   await cluster.close(20_000)
   return toReport(options, cluster, address, isSettled, {
     jobs: [...jobs, ...once],
     log: cluster.entries(),
+    signs: cluster.signs(),
     faults: cluster.allFaults(),
-    timing: { ...TIMING, notice: 2000, patience: 2 * TIMING.lease },
-    records
+    timing: toCheck(timingOf(options)),
+    records,
+    drops: cluster.notices().flatMap(toDrops)
   })
+}
+
+const startAll = async (plan: FaultPlan, cluster: Cluster): Promise<void> => {
+  for (const [index, setup] of plan.nodes.entries()) {
+    const name = `n${index + 1}`
+    if (plan.isProxied === true) await cluster.putProxyBefore(name)
+    cluster.start(name, setup)
+  }
+  await cluster.ready(60_000)
+}
+
+const toCheck = ({ lease }: StoreTiming): History.Timing => ({ lease, skew: 0, notice: 2000, patience: 2 * lease })
+
+/** What a node told when it gave times up. */
+const toDrops = ({ event, text }: Notice): ReadonlyArray<History.Drop> => {
+  if (event !== "told") return []
+  const told = JSON.parse(text) as SchedulerEvent
+  if (told._tag !== "JobMissed") return []
+  const { count, first, last } = told.dropped
+  // As JSON an instant is text.
+  return [{ job: told.jobId, first: Date.parse(String(first)), last: Date.parse(String(last)), count }]
 }
 
 const toReport = (
@@ -93,20 +119,21 @@ const toReport = (
   cluster: Cluster,
   address: Address,
   isSettled: boolean,
-  history: Checker.History
+  history: History.History
 ): Report => {
-  const attempts = Checker.toAttempts(history)
+  const attempts = History.toAttempts(history)
   return {
     plan,
     database: address.kind,
-    occurrences: history.jobs.reduce((sum, { times }) => sum + Checker.occurrences(times).length, 0),
+    occurrences: history.jobs.reduce((sum, { times }) => sum + History.occurrences(times).length, 0),
     runs: new Set(attempts.map(({ runId }) => runId)).size,
     attempts: attempts.length,
     isSettled,
-    violations: Checker.check(history),
-    takeOvers: Checker.takeOvers({ ...history, faults: cluster.faults }),
+    violations: check(history),
+    takeOvers: takeOvers({ ...history, faults: cluster.faults }),
     notices: countNotices(cluster),
-    outputs: cluster.outputs()
+    outputs: cluster.outputs(),
+    story: cluster.story()
   }
 }
 
@@ -118,60 +145,3 @@ const countNotices = (cluster: Cluster): Record<string, number> => {
   }
   return counts
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// the clients
-// ---------------------------------------------------------------------------------------------------------------------
-
-const asClient = <A, E>(address: Address, effect: Effect.Effect<A, E, Scheduler.Scheduler | JobStore>): Promise<A> =>
-  Effect.gen(function* () {
-    const scheduler = yield* Scheduler.make({ autoStart: false })
-    return yield* Effect.provideService(effect, Scheduler.Scheduler, scheduler)
-  }).pipe(Effect.scoped, Effect.provide(Executor.layerFiber()), Effect.provide(store(address)), Effect.runPromise)
-
-/** How long before the first job is due all of them are to be stored, in milliseconds. */
-const LEAD = 1500
-
-const declare = async ({ jobs: count, plan, seconds }: Options, address: Address) => {
-  const jobs = Workload.recurring({ count, seconds, from: Date.now() + LEAD, hasNew: plan.hasNew === true })
-  const add = Effect.flatMap(Scheduler.Scheduler, (scheduler) => scheduler.addAll(jobs.map((job) => job.declaration)))
-  await asClient(address, add)
-  return jobs.map(({ spec }) => spec)
-}
-
-/** Adds jobs that are due half a second later, as long as there is time. */
-const addOneByOne = ({ once, seconds }: Options, address: Address, end: number) => {
-  const indices = Array.from({ length: once }, (_, index) => index)
-  const pause = (seconds * 1000) / once
-  const add = (index: number) =>
-    Effect.gen(function* () {
-      yield* Effect.sleep(pause)
-      if (Date.now() > end) return []
-      const scheduler = yield* Scheduler.Scheduler
-      const { declaration, spec } = Workload.oneOff(index, Date.now() + 500)
-      const isAdded = yield* Effect.isSuccess(scheduler.addAll([declaration]))
-      return [isAdded ? spec : { ...spec, isUnsure: true }]
-    })
-  return asClient(
-    address,
-    Effect.map(Effect.forEach(indices, add), (specs): ReadonlyArray<Checker.JobSpec> => specs.flat())
-  )
-}
-
-const isOver = (address: Address): Promise<boolean> =>
-  asClient(
-    address,
-    Effect.map(
-      Effect.flatMap(JobStore, (jobs) => jobs.counts),
-      (counts) => Object.values(counts).every((count) => count === 0)
-    )
-  ).catch(() => false)
-
-const recorded = (address: Address): Promise<ReadonlyArray<Checker.Recorded>> =>
-  asClient(
-    address,
-    Effect.map(
-      Effect.flatMap(Scheduler.Scheduler, (scheduler) => scheduler.runs({ limit: 1_000_000 })),
-      (runs) => runs.map(({ attempt, id, state }) => ({ runId: id, attempt, state: state._tag }))
-    )
-  )

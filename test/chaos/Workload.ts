@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import * as Scheduler from "../../src/Scheduler.ts"
 import * as Task from "../../src/Task.ts"
 import * as Trigger from "../../src/Trigger.ts"
-import type { JobSpec } from "./HistoryChecker.ts"
+import type { JobSpec } from "./History.ts"
 
 /** A handler works for so many slices of 50 ms: what is left of it after its process stood still is still to be done. */
 export const SLICE = 50
@@ -36,53 +36,70 @@ export const recurring = (options: {
 }): ReadonlyArray<Recurring> =>
   Array.from({ length: options.count }, (_, index) => {
     const isNew = options.hasNew === true && index % 4 === 3
-    const period = (1 + (index % 3)) * SECOND
-    const first = Math.ceil(options.from / period) * period
-    const last = first + Math.floor((options.seconds * SECOND) / period) * period
-    return make(index, isNew ? NewWork : Work, { first, last, period })
+    return make(index, isNew ? NewWork : Work, timesOf(index, options))
   })
 
+/** Only so many jobs are due every few seconds; the others are due now and then. */
+const FREQUENT = 100
+
+const isLong = (index: number): boolean => index % 10 === 3
+
+const periodOf = (index: number): number => {
+  if (index >= FREQUENT) return (1 + (index % 3)) * 20 * SECOND
+  return isLong(index) ? 10 * SECOND : (1 + (index % 3)) * SECOND
+}
+
+/** At least once, and at most so often as there is time for. */
+const timesOf = (index: number, { from, seconds }: { readonly from: number; readonly seconds: number }) => {
+  const period = periodOf(index)
+  const step = Math.min(period, seconds * SECOND)
+  const first = Math.ceil(from / SECOND) * SECOND + (index >= FREQUENT || isLong(index) ? (index * SECOND) % step : 0)
+  const aligned = isCron(index) ? Math.ceil(first / period) * period : first
+  const last = Math.max(aligned, from + seconds * SECOND)
+  return { first: aligned, last: aligned + Math.floor((last - aligned) / period) * period, period }
+}
+
+const isCron = (index: number): boolean => index < FREQUENT && !isLong(index) && Math.floor(index / 3) % 2 === 1
+
+/** Those that are long go on while their node loses its lease. */
+const slicesOf = (index: number): number => (isLong(index) ? 80 + (index % 40) : index % 17)
+
 const make = (index: number, task: typeof Work | typeof NewWork, times: JobSpec["times"]): Recurring => {
+  const coalesce = index % 2 === 0 ? "all" : "latest"
   const spec: JobSpec = {
-    id: `job-${index}`,
-    times,
-    coalesce: index % 2 === 0 ? "all" : "latest",
+    ...{ id: `job-${index}`, times, coalesce },
     overlap: index % 5 === 0 ? "skip" : "queue",
     maxInstances: 1 + (index % 3),
-    onCrash: index % 7 === 0 ? "abandon" : "retry"
+    onCrash: index % 7 === 0 ? "abandon" : "retry",
+    ...(index % 13 === 7 ? { grace: 2 * SECOND } : {}),
+    ...(coalesce === "all" && index % 11 === 5 ? { catchUpLimit: 3 } : {})
   }
-  const { coalesce, id, maxInstances, onCrash, overlap } = spec
-  const limits = { catchUpLimit: PLENTY, queueLimit: PLENTY, crashLimit: PLENTY }
-  return {
-    spec,
-    declaration: Scheduler.job(task, {
-      ...{ id, trigger: trigger(index, times), coalesce, maxInstances, onCrash, overlap, ...limits },
-      payload: { slices: index % 17 }
-    })
-  }
+  return { spec, declaration: declare(spec, task, trigger(index, times), slicesOf(index)) }
 }
+
+const declare = (
+  { catchUpLimit = PLENTY, coalesce, crashLimit = PLENTY, grace = Infinity, id, maxInstances, ...spec }: JobSpec,
+  task: typeof Work | typeof NewWork,
+  trigger: Trigger.Trigger,
+  slices: number
+): Scheduler.Declaration =>
+  Scheduler.job(task, {
+    ...{ id, trigger, payload: { slices }, coalesce, catchUpLimit, crashLimit, maxInstances, queueLimit: PLENTY },
+    ...{ onCrash: spec.onCrash, overlap: spec.overlap, misfireGraceTime: grace }
+  })
 
 const trigger = (index: number, { first, last, period }: JobSpec["times"]): Trigger.Trigger => {
   const [start, end, seconds] = [new Date(first), new Date(last), period / SECOND]
-  return Math.floor(index / 3) % 2 === 0
-    ? Trigger.interval({ seconds, start, end })
-    : Trigger.cron({ second: `*/${seconds}`, start, end, timezone: "UTC" })
+  return isCron(index)
+    ? Trigger.cron({ second: `*/${seconds}`, start, end, timezone: "UTC" })
+    : Trigger.interval({ seconds, start, end })
 }
 
 /** A job that is due once, a little later. */
-export const oneOff = (index: number, at: number): Recurring => ({
-  spec: {
-    id: `once-${index}`,
-    times: { first: at, last: at, period: SECOND },
-    coalesce: "all",
-    overlap: "queue",
-    maxInstances: 1,
-    onCrash: "retry"
-  },
-  declaration: Scheduler.job(Work, {
-    id: `once-${index}`,
-    trigger: Trigger.at(new Date(at)),
-    payload: { slices: index % 17 },
-    crashLimit: PLENTY
-  })
-})
+export const oneOff = (index: number, at: number): Recurring => {
+  const spec: JobSpec = {
+    ...{ id: `once-${index}`, times: { first: at, last: at, period: SECOND } },
+    ...{ coalesce: "all", overlap: "queue", maxInstances: 1, onCrash: "retry" }
+  }
+  return { spec, declaration: declare(spec, Work, Trigger.at(new Date(at)), index % 17) }
+}

@@ -1,15 +1,23 @@
-/** Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite`. */
+/** Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite --jobs 500`. */
 import { argv } from "node:process"
-import { plans } from "./Faults.ts"
+import { parseArgs } from "node:util"
+import { KINDS, type Kind, type Server } from "./Database.ts"
+import { type FaultPlan, plans } from "./Faults.ts"
+import { Mariadb } from "./Mariadb.ts"
 import { Postgres } from "./Postgres.ts"
 import { print } from "./Report.ts"
 import * as Scenario from "./Scenario.ts"
 
-const DATABASES = ["sqlite", "postgres"] as const
-const SCALE = { jobs: 100, seconds: 12, once: 20 }
+const { positionals: words, values } = parseArgs({
+  args: argv.slice(2),
+  allowPositionals: true,
+  options: { jobs: { type: "string", default: "1000" }, seconds: { type: "string", default: "40" } }
+})
 
-const words = argv.slice(2)
-const known: ReadonlyArray<string> = [...plans.map(({ name }) => name), ...DATABASES]
+/** How many recurring jobs, for how long they are due, and how many one-off jobs. */
+const SCALE = { jobs: Number(values.jobs), seconds: Number(values.seconds), once: Math.ceil(Number(values.jobs) / 5) }
+
+const known: ReadonlyArray<string> = [...plans.map(({ name }) => name), ...KINDS]
 const unknown = words.filter((word) => !known.includes(word))
 
 const chosen = <A extends string>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
@@ -17,39 +25,69 @@ const chosen = <A extends string>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
   return named.length === 0 ? all : named
 }
 
-let server: Postgres | undefined
+let server: Server | undefined
 
 const endAtOnce = (): void => {
   for (const clear of Scenario.leftovers) clear()
   void Promise.resolve(server?.stop()).finally(() => process.exit(130))
 }
 
-const progress = ({ attempts, isSettled, notices, outputs, violations }: Scenario.Report): void => {
+const progress = ({ attempts, isSettled, notices, outputs, story, violations }: Scenario.Report): void => {
   const others = Object.entries(notices).map(([name, count]) => `${name} ${count}`)
   console.error(`  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}; ${others.join(", ")}`)
+  if (violations.length === 0 && isSettled) return
   for (const { detail, job, runId, tag } of violations.slice(0, 10))
     console.error(`  ${tag} ${runId || job}: ${detail}`)
-  if (violations.length > 0 || !isSettled) console.error(outputs.slice(-4000))
+  for (const line of story) console.error(`  ${line}`)
+  console.error(outputs.slice(-4000))
 }
 
-const runOn = async (database: (typeof DATABASES)[number]): Promise<ReadonlyArray<Scenario.Report>> => {
-  const names = chosen(plans.map(({ name }) => name))
-  const wanted = plans.filter(({ databases, name }) => names.includes(name) && databases.includes(database))
-  if (database === "postgres" && wanted.length > 0) server = await Postgres.start()
-  const reports: Array<Scenario.Report> = []
-  for (const plan of wanted) {
-    console.error(`${plan.name} on ${database}`)
-    const report = await Scenario.run({ plan, server, ...SCALE })
-    reports.push(report)
-    progress(report)
+const startServer = (database: Kind): Promise<Server | undefined> => {
+  switch (database) {
+    case "sqlite":
+      return Promise.resolve(undefined)
+    case "postgres":
+      return Postgres.start()
+    case "mariadb":
+      return Mariadb.start()
   }
+}
+
+const plansFor = (database: Kind): ReadonlyArray<FaultPlan> => {
+  const names = chosen(plans.map(({ name }) => name))
+  return plans.filter(({ databases, name }) => names.includes(name) && databases.includes(database))
+}
+
+const runOn = async (database: Kind): Promise<ReadonlyArray<Scenario.Report>> => {
+  const wanted = plansFor(database)
+  if (wanted.length === 0) return []
+  server = await startServer(database)
+  if (database !== "sqlite" && server === undefined) {
+    console.error(`No ${database} here: its rows are left out`)
+    return []
+  }
+  const reports: Array<Scenario.Report> = []
+  for (const plan of wanted) reports.push(...(await runPlan(plan, database)))
+  await server?.stop()
+  server = undefined
   return reports
+}
+
+const runPlan = async (plan: FaultPlan, database: Kind): Promise<ReadonlyArray<Scenario.Report>> => {
+  if (plan.needsRestart === true && server?.restart === undefined) {
+    console.error(`${plan.name} on ${database} is left out: this server is not ours to restart`)
+    return []
+  }
+  console.error(`${plan.name} on ${database}`)
+  const report = await Scenario.run({ plan, server, ...SCALE })
+  progress(report)
+  return [report]
 }
 
 const main = async (): Promise<void> => {
   const reports: Array<Scenario.Report> = []
   try {
-    for (const database of chosen(DATABASES)) reports.push(...(await runOn(database)))
+    for (const database of chosen(KINDS)) reports.push(...(await runOn(database)))
   } finally {
     await server?.stop()
   }
