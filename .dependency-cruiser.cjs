@@ -2,9 +2,9 @@
 const floors = {
   faces: ["index", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "Simulation", "SchedulerServer"],
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
-  loops: ["SchedulerLoop", "AttemptFiber", "SchedulerTracer"],
+  loops: ["JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
-  records: ["Job", "Run", "StoreAnswer", "JobLoad", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlRows", "SqlRuns", "SqlJobs"]
+  records: ["Audit", "Job", "Run", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlDefinition", "SqlRows", "SqlRuns", "SqlJobs"]
 }
 
 /** The adapters, each with the only port it knows. */

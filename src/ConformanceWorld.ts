@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import assert from "node:assert/strict"
 import * as Job from "./Job.ts"
-import { type JobFilter, JobStore } from "./JobStore.ts"
+import { type JobFilter, JobStore, soonest, type Wakes } from "./JobStore.ts"
 import * as Policy from "./Policy.ts"
 import * as Run from "./Run.ts"
 import * as Trigger from "./Trigger.ts"
@@ -47,6 +47,12 @@ export const lease = Duration.seconds(15)
  * @category jobs
  */
 export const work = new Set(["Work"])
+
+/**
+ * @since 0.1.0
+ * @category jobs
+ */
+export const executors = new Set([Policy.DEFAULT_EXECUTOR])
 
 /**
  * @since 0.1.0
@@ -109,8 +115,13 @@ export const register = (seconds = 0) => Effect.flatMap(JobStore, (_) => _.regis
  * @since 0.1.0
  * @category runs
  */
-export const start = (node: string, seconds: number, limit = 100, tasks: ReadonlySet<string> = work) =>
-  Effect.flatMap(JobStore, (_) => _.start({ node, now: at(seconds), limit, tasks }))
+export const start = (
+  node: string,
+  seconds: number,
+  limit = 100,
+  tasks: ReadonlySet<string> = work,
+  executor = Policy.DEFAULT_EXECUTOR
+) => Effect.flatMap(JobStore, (_) => _.start({ node, now: at(seconds), limit, tasks, executor }))
 
 /**
  * @since 0.1.0
@@ -190,6 +201,12 @@ export const seconds = (time: Option.Option<DateTime.Utc>) =>
  * @since 0.1.0
  * @category constructors
  */
+export const wakeSeconds = (wakes: Wakes) => seconds(DateTime.make(soonest(wakes)))
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
 export const check = (name: string, effect: Effect.Effect<void, unknown, JobStore>): Check => ({ name, check: effect })
 
 /**
@@ -219,7 +236,11 @@ export const cancel = (run: Pick<Run.Run, "id">, seconds: number) =>
  * @since 0.1.0
  * @category runs
  */
-export const cancellations = (node: string) => Effect.flatMap(JobStore, (_) => _.cancellations(node))
+export const cancellations = (node: string) =>
+  Effect.map(
+    Effect.flatMap(JobStore, (_) => _.nextWake({ node, tasks: new Set(), executors })),
+    ({ cancelled }) => cancelled
+  )
 
 /**
  * Asks for runs at `now` of a job's past times.

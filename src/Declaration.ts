@@ -28,6 +28,8 @@ export interface JobSettings extends Policy.PolicyOptions {
   /** When it runs. Default: `Trigger.now`. */
   readonly trigger?: Trigger.Trigger | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
+  /** The name of the store that it is put into. Default: the one without a name. */
+  readonly store?: string | undefined
   /** Adds the job paused. Default: false. */
   readonly paused?: boolean | undefined
 }
@@ -86,7 +88,7 @@ export const toJob = (
   }
 ): Effect.Effect<Job.Job, Refusal> =>
   Effect.gen(function* () {
-    const { id, labels, name, paused, trigger, ...own } = settings
+    const { id, labels, name, paused, store: _, trigger, ...own } = settings
     const { defaults, ...rest } = surroundings
     const job = Job.make({
       ...rest,

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Job from "./Job.ts"
+import * as NamedService from "./NamedService.ts"
 import type * as Run from "./Run.ts"
 import { RunContext } from "./RunContext.ts"
 import { InvalidOption } from "./SchedulerError.ts"
@@ -120,3 +121,23 @@ export const layerFiber = (options?: { readonly concurrency?: number | undefined
   }
   return Layer.succeed(Executor, { concurrency, execute })
 }
+
+/**
+ * Carries out nothing: for processes that only add jobs, which other nodes carry out.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNone: Layer.Layer<Executor> = Layer.succeed(Executor, { concurrency: 0, execute })
+
+/**
+ * Gives an executor a name, by which jobs choose it: `add(task, { executor: "cpu" })`. A scheduler has any number of such
+ * executors beside the one without a name: `Executor.named("cpu", Executor.layerFiber({ concurrency: 2 }))`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const named = <Name extends string, E, R>(
+  name: Name,
+  executor: Layer.Layer<Executor, E, R>
+): Layer.Layer<NamedService.Named<Executor, Name>, E, R> => NamedService.layer(Executor, name, executor)

@@ -6,6 +6,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -262,6 +263,22 @@ export const advance = (self: Job, now: DateTime.Utc, running: number | Load): A
   return isAlone
     ? advanceOne(self, timely(self, times, first.value), after, load, now)
     : advanceMany(self, times, select(self, times, first.value.epochMillis, now.epochMillis), load, now)
+}
+
+/**
+ * The same, or why it cannot be said: the trigger of another module may throw, and with a jitter the next time takes part.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const tryAdvance = (self: Job, now: DateTime.Utc, running: number | Load): Either.Either<Advance, string> => {
+  try {
+    const made = advance(self, now, running)
+    dueAt(made.next)
+    return Either.right(made)
+  } catch (error) {
+    return Either.left(String(error))
+  }
 }
 
 /** One time is due and no other, as most often: what the policies say of several does not matter. */
@@ -568,6 +585,31 @@ export const resume = (self: Job, now: DateTime.Utc, from: ResumeFrom = "now"): 
   if (Option.isNone(self.nextRunTime) || from === "pause") return active
   return { ...active, nextRunTime: fastForward(self, self.nextRunTime.value, now, from) }
 }
+
+const MOVING = "it is on its way from another store; move it once more if it stays"
+
+/**
+ * The job as it waits in the store it is moved to until it is gone from the one it was in: an active one is parked.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const depart = (self: Job, now: DateTime.Utc): Job =>
+  self.state._tag === "Active" ? { ...self, state: { _tag: "Parked", at: now, reason: MOVING } } : self
+
+/**
+ * The job as it goes on, where it stood, in the store it was moved to.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const arrive = (self: Job): Job => (isMoving(self) ? { ...self, state: ACTIVE } : self)
+
+/**
+ * @since 0.1.0
+ * @category queries
+ */
+export const isMoving = ({ state }: Job): boolean => state._tag === "Parked" && state.reason === MOVING
 
 const finishedAt = (at: DateTime.Utc): JobState => ({ _tag: "Finished", at })
 

@@ -13,7 +13,7 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type * as Job from "./Job.ts"
 import { Ledger } from "./Ledger.ts"
-import { instantOption } from "./Occurrences.ts"
+import * as NamedService from "./NamedService.ts"
 import type * as Run from "./Run.ts"
 import { JobExists, JobNotFound, RunNotFound, type StoreError } from "./SchedulerError.ts"
 import type {
@@ -26,10 +26,13 @@ import type {
   Reconciliation,
   Removal,
   RunFilter,
-  Step
+  Start,
+  Step,
+  Wakes
 } from "./StoreAnswer.ts"
 
 export type * from "./StoreAnswer.ts"
+export { soonest } from "./StoreAnswer.ts"
 
 /**
  * The times by which the schedulers on a store live: how long they sleep at most, how long a node is trusted after its
@@ -98,19 +101,22 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
     ) => Effect.Effect<ReadonlyArray<Run.Run>, JobNotFound | StoreError>
     /** Calls a run off, or asks its node to; one that has ended stays as it is. */
     readonly cancel: (runId: string, now: DateTime.Utc) => Effect.Effect<Step, RunNotFound | StoreError>
-    /** The runs that a node holds and has to interrupt. */
-    readonly cancellations: (node: string) => Effect.Effect<ReadonlyArray<string>, StoreError>
-    /** The tick: turns due jobs into runs by `Job.advance` and moves them on, the longest due first. */
+    /**
+     * The tick: turns due jobs into runs by `Job.advance` and moves them on, the longest due first. With `start`, for a
+     * node that knows of no other runs that may start, it starts at once what it made, as `start` does.
+     */
     readonly claim: (options: {
       readonly now: DateTime.Utc
       readonly limit: number
+      readonly start?: Start | undefined
     }) => Effect.Effect<Claim, StoreError>
-    /** Hands out runs that may start, by priority and then by time, each with its next attempt number. */
+    /** Hands out runs of one executor that may start, by priority and then by time, each with its next attempt number. */
     readonly start: (options: {
       readonly node: string
       readonly now: DateTime.Utc
       readonly limit: number
       readonly tasks: ReadonlySet<string>
+      readonly executor: string
     }) => Effect.Effect<ReadonlyArray<Step>, StoreError>
     /** Records how attempts ended. An attempt that is no longer the holder changes nothing and is left out. */
     readonly settle: (
@@ -138,11 +144,12 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
     /** Forgets ended runs, and finished jobs, that their retention does not keep any longer; says how many runs. */
     readonly prune: (now: DateTime.Utc) => Effect.Effect<number, StoreError>
     readonly counts: Effect.Effect<Counts, StoreError>
-    /** The next time at which a claim, a start of one of these tasks, or a recovery may find something. */
+    /** When a claim, a start of these tasks on these executors, and a recovery may find something; and what to interrupt. */
     readonly nextWake: (options: {
       readonly node: string
       readonly tasks: ReadonlySet<string>
-    }) => Effect.Effect<Option.Option<DateTime.Utc>, StoreError>
+      readonly executors: ReadonlySet<string>
+    }) => Effect.Effect<Wakes, StoreError>
   }
 >() {}
 
@@ -216,22 +223,22 @@ const runOperations = (ledger: Ledger, announce: <A, E>(effect: Effect.Effect<A,
     fire: (id, now, origin) => announce(Effect.map(find(ledger, id), (job) => ledger.fire(job, now, origin))),
     backfill: (id, runs) => announce(Effect.map(find(ledger, id), (job) => ledger.backfill(job, runs(job)))),
     cancel: (runId, now) => announce(cancel(ledger, runId, now)),
-    cancellations: (node) => Effect.sync(() => ledger.cancellations(node)),
     prune: (now) => Effect.sync(() => ledger.prune(now)),
     counts: Effect.sync(() => ledger.counts())
   }) satisfies Partial<JobStore["Type"]>
 
 const tickOperations = (ledger: Ledger) =>
   ({
-    claim: ({ limit, now }) => Effect.sync(() => ledger.claim(now, limit)),
-    start: ({ limit, node, now, tasks }) => Effect.sync(() => ledger.start(node, now, limit, tasks)),
+    claim: ({ limit, now, start }) => Effect.sync(() => ledger.claim(now, limit, start)),
+    start: ({ executor, limit, node, now, tasks }) =>
+      Effect.sync(() => ledger.start({ executor, limit, node, now, tasks })),
     settle: (settlements, now) =>
       Effect.sync(() => settlements.flatMap(({ outcome, run }) => ledger.settle(run, outcome, now) ?? [])),
     register: ({ lease, now }) => Effect.sync(() => ledger.register(now, lease)),
     renew: ({ lease, node, now }) => Effect.sync(() => ledger.renew(node, now, lease)),
     recover: ({ limit, now }) => Effect.sync(() => ledger.recover(now, limit)),
     release: (node) => Effect.sync(() => ledger.release(node)),
-    nextWake: ({ node, tasks }) => Effect.sync(() => instantOption(ledger.nextWake(node, tasks)))
+    nextWake: (options) => Effect.sync(() => ledger.nextWake(options))
   }) satisfies Partial<JobStore["Type"]>
 
 /**
@@ -261,3 +268,15 @@ export const makeMemory = (options: MemoryOptions = {}): Effect.Effect<JobStore[
  * @category layers
  */
 export const layerMemory: Layer.Layer<JobStore> = Layer.effect(JobStore, makeMemory())
+
+/**
+ * Gives a store a name, by which jobs are put into it: `add(task, { store: "archive" })`. A scheduler has any number of
+ * such stores beside the one without a name: `JobStore.named("archive", SqlJobStore.layer())`. Each is built anew.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const named = <Name extends string, E, R>(
+  name: Name,
+  store: Layer.Layer<JobStore, E, R>
+): Layer.Layer<NamedService.Named<JobStore, Name>, E, R> => NamedService.layer(JobStore, name, store)

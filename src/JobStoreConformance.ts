@@ -12,6 +12,7 @@
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import assert from "node:assert/strict"
 import {
   add,
@@ -21,6 +22,7 @@ import {
   cancel,
   check,
   claim,
+  executors,
   failed,
   fire,
   get,
@@ -39,6 +41,7 @@ import {
   start,
   states,
   succeeded,
+  wakeSeconds,
   work
 } from "./ConformanceWorld.ts"
 import * as HistoryConformance from "./HistoryConformance.ts"
@@ -354,6 +357,19 @@ const jobChecks: ReadonlyArray<Check> = [
 // the tick
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** A trigger of another module, which does not answer for what is after second 120. */
+const silent = Trigger.extension("conformance-silent", Schema.Struct({}), () => ({
+  next: (after) => {
+    const next = [at(60), at(120)].find(({ epochMillis }) => epochMillis > after)
+    if (next === undefined) throw new Error("silent")
+    return next.epochMillis
+  },
+  previous: (atOrBefore) => {
+    const times = [at(120), at(60)].map(({ epochMillis }) => epochMillis)
+    return times.find((time) => time <= atOrBefore) ?? -Infinity
+  }
+}))({})
+
 const claimChecks: ReadonlyArray<Check> = [
   check(
     "a claim makes one pending run of a due job and moves it on",
@@ -394,6 +410,27 @@ const claimChecks: ReadonlyArray<Check> = [
       while ((yield* claim(60)).length > 0);
       const runs = yield* Effect.flatMap(JobStore, (_) => _.runs({ limit: 1000 }))
       assert.deepEqual(runs.map(({ jobId }) => jobId).sort(), ids)
+    })
+  ),
+
+  check(
+    "a job whose trigger throws is parked and told of, and the others go on",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(
+        make("bad", { trigger: silent }),
+        make("jittery", { trigger: silent, jitter: "1 second" }),
+        make("good")
+      )
+      const told: Array<string> = []
+      for (const time of [61, 121, 181]) {
+        const { advances, parked } = yield* store.claim({ now: at(time), limit: 100 })
+        assert.ok(advances.some(({ next }) => next.id === "good"))
+        told.push(...parked.map(({ jobId, reason }) => `${time} ${jobId}: ${reason}`))
+      }
+      assert.deepEqual(told, ["61 jittery: Error: silent", "121 bad: Error: silent"])
+      assert.deepEqual(yield* ids({ states: ["Parked"] }), ["bad", "jittery"])
+      assert.deepEqual(states(yield* history("bad")), ["60 Pending"])
     })
   ),
 
@@ -747,8 +784,8 @@ const nodeChecks: ReadonlyArray<Check> = [
         if (runs[0] !== undefined) yield* cancel(runs[0], time)
         for (const run of runs.slice(1)) yield* settle(run, failed, time)
         while ((yield* start(node, time)).length > 0);
-        const wake = yield* store.nextWake({ node, tasks: work })
-        assert.ok((seconds(wake) ?? Infinity) > time)
+        const wake = yield* store.nextWake({ node, tasks: work, executors })
+        assert.ok((wakeSeconds(wake) ?? Infinity) > time)
       }
     })
   ),
@@ -758,7 +795,8 @@ const nodeChecks: ReadonlyArray<Check> = [
     Effect.gen(function* () {
       const store = yield* JobStore
       const node = yield* register(0)
-      const wake = (tasks: ReadonlySet<string> = work) => Effect.map(store.nextWake({ node, tasks }), seconds)
+      const wake = (tasks: ReadonlySet<string> = work) =>
+        Effect.map(store.nextWake({ node, tasks, executors }), wakeSeconds)
       assert.equal(yield* wake(), undefined)
       yield* add(make("a", { retry: { times: 1, delay: "10 seconds" } }), make("paused", { isPaused: true }))
       assert.equal(yield* wake(), 60)

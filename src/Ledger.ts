@@ -6,6 +6,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Job from "./Job.ts"
 import { JobLoad } from "./JobLoad.ts"
@@ -13,6 +14,7 @@ import type { Policy } from "./Policy.ts"
 import { PriorityQueue } from "./PriorityQueue.ts"
 import * as Run from "./Run.ts"
 import { RunHistory } from "./RunHistory.ts"
+import { first, RunLines } from "./RunLines.ts"
 import {
   type Change,
   type Claim,
@@ -28,7 +30,9 @@ import {
   type Reconciliation,
   type Removal,
   type RunFilter,
-  type Step
+  type Start,
+  type Step,
+  type Wakes
 } from "./StoreAnswer.ts"
 
 /**
@@ -43,9 +47,9 @@ export class Ledger {
   readonly #nodes = new Map<string, number>()
   /** Active jobs by when they are due. */
   readonly #due = new PriorityQueue()
-  /** Pending runs by task: those whose time has not come, and those that may start. */
-  readonly #later = new Map<string, PriorityQueue>()
-  readonly #ready = new Map<string, PriorityQueue>()
+  /** Pending runs: those whose time has not come, and those that may start. */
+  readonly #later = new RunLines()
+  readonly #ready = new RunLines()
   readonly #loads = new Map<string, JobLoad>()
   /** Runs that their nodes have to interrupt. */
   readonly #cancelling = new Set<string>()
@@ -199,7 +203,7 @@ export class Ledger {
 
   /** The runs of a node that it has to interrupt. */
   cancellations(node: string): ReadonlyArray<string> {
-    return [...this.#cancelling].filter((id) => this.#holder(id) === node)
+    return this.#cancelling.size === 0 ? NO_IDS : [...this.#cancelling].filter((id) => this.#holder(id) === node)
   }
 
   /** Forgets runs, and finished jobs, that have been kept long enough; says how many runs. */
@@ -215,22 +219,12 @@ export class Ledger {
   counts(): Counts {
     let queued = 0
     for (const load of this.#loads.values()) queued += load.queued + load.backlogged
-    const lines = [...this.#later.values(), ...this.#ready.values()]
-    const pending = lines.reduce((sum, line) => sum + line.size, 0)
-    return { jobs: this.#jobs.size, queued, pending, running: this.#running }
+    return { jobs: this.#jobs.size, queued, pending: this.#later.size + this.#ready.size, running: this.#running }
   }
 
   #holder(id: string): string | undefined {
     const state = this.#runs.get(id)?.state
     return state?._tag === "Running" ? state.node : undefined
-  }
-
-  #queue(queues: Map<string, PriorityQueue>, task: string): PriorityQueue {
-    const known = queues.get(task)
-    if (known !== undefined) return known
-    const made = new PriorityQueue()
-    queues.set(task, made)
-    return made
   }
 
   #loadOf(job: { readonly id: string; readonly incarnation: number }): JobLoad {
@@ -273,8 +267,8 @@ export class Ledger {
 
   #leave(known: Run.Run, run: Run.Run): void {
     if (known.state._tag === "Pending") {
-      this.#later.get(known.task)?.delete(known.id)
-      this.#ready.get(known.task)?.delete(known.id)
+      this.#later.of(known)?.delete(known.id)
+      this.#ready.of(known)?.delete(known.id)
     } else if (known.state._tag === "Running" && run.state._tag !== "Running") {
       this.#running--
       this.#cancelling.delete(known.id)
@@ -289,8 +283,8 @@ export class Ledger {
   /** Puts a pending run where those wait whose time has come, or where those do whose time comes later. */
   #line(run: Run.Run): void {
     const time = run.runAt.epochMillis
-    if (time <= this.#now) this.#queue(this.#ready, run.task).set(run.id, -run.priority, time)
-    else this.#queue(this.#later, run.task).set(run.id, 0, time)
+    if (time <= this.#now) this.#ready.for(run).set(run.id, -run.priority, time)
+    else this.#later.for(run).set(run.id, 0, time)
   }
 
   /** Cancels the oldest instances of a job to make room for newer ones; gives those that had not started. */
@@ -363,19 +357,29 @@ export class Ledger {
   // the tick
   // -------------------------------------------------------------------------------------------------------------------
 
-  claim(now: DateTime.Utc, limit: number): Claim {
+  /** Claims what is due; then starts, if it is told to, what may start. */
+  claim(now: DateTime.Utc, limit: number, start?: Start): Claim {
     const advances: Array<ClaimedJob> = []
+    const parked: Array<Claim["parked"][number]> = []
     this.#now = now.epochMillis
     for (let head = this.#due.peek(); head !== undefined && head.time <= now.epochMillis; head = this.#due.peek()) {
       if (advances.length === limit) break
-      advances.push(this.#claimOne(this.#jobs.get(head.id)!, now))
+      const job = this.#jobs.get(head.id)!
+      const advance = Job.tryAdvance(job, now, this.#loadOf(job))
+      if (Either.isRight(advance)) advances.push(this.#claimOne(job, advance.right, now))
+      else parked.push(this.#park(job, advance.left, now))
     }
-    return { advances, parked: [] }
+    const started = start === undefined || advances.length === 0 ? [] : this.#startAll(start, now)
+    return { advances, parked, started }
   }
 
-  #claimOne(job: Job.Job, now: DateTime.Utc): ClaimedJob {
+  #park(job: Job.Job, reason: string, now: DateTime.Utc): Claim["parked"][number] {
+    this.#putJob(Job.park(job, now, reason))
+    return { jobId: job.id, reason }
+  }
+
+  #claimOne(job: Job.Job, advance: Job.Advance, now: DateTime.Utc): ClaimedJob {
     const load = this.#loadOf(job)
-    const advance = Job.advance(job, now, load)
     const cancelled = this.#makeRoom(job, load, advance.cancels, now)
     const missed = this.#putNew(advance.missed, job.policy)
     const made = this.#putNew(advance.runs, job.policy)
@@ -396,13 +400,14 @@ export class Ledger {
     return made
   }
 
-  /** Starts at most so many runs of these tasks; those that are too late are missed. */
-  start(node: string, now: DateTime.Utc, limit: number, tasks: ReadonlySet<string>): ReadonlyArray<Step> {
+  /** Starts at most so many runs of these tasks on an executor; those that are too late are missed. */
+  start({ executor, limit, node, now, tasks }: StartOptions): ReadonlyArray<Step> {
     this.#now = now.epochMillis
-    for (const task of tasks) this.#ripen(task, now.epochMillis)
+    this.#ripen(this.#later.on(executor, tasks), now.epochMillis)
     const steps: Array<Step> = []
     let started = 0
-    for (let queue = this.#first(tasks); queue !== undefined && started < limit; queue = this.#first(tasks)) {
+    const next = () => first(this.#ready.on(executor, tasks))
+    for (let queue = next(); queue !== undefined && started < limit; queue = next()) {
       const step = this.#startOne(this.#runs.get(queue.peek()!.id)!, node, now)
       if (Run.isRunning(step.run)) started++
       steps.push(step)
@@ -410,30 +415,21 @@ export class Ledger {
     return steps
   }
 
+  #startAll({ node, room, tasks }: Start, now: DateTime.Utc): ReadonlyArray<Step> {
+    return [...room].flatMap(([executor, limit]) => this.start({ executor, limit, node, now, tasks }))
+  }
+
   #startOne(run: Run.Run, node: string, now: DateTime.Utc): Step {
     return this.#follow(run, this.#putRun(Run.start(run, node, now), this.#jobs.get(run.jobId)?.policy), now)
   }
 
   /** Moves runs whose time has come to where they are ordered by priority. */
-  #ripen(task: string, now: number): void {
-    const later = this.#later.get(task)
-    for (let head = later?.peek(); head !== undefined && head.time <= now; head = later!.peek()) {
-      this.#line(this.#runs.get(later!.shift()!)!)
-    }
-  }
-
-  /** The queue of the task whose first ready run comes before those of the others. */
-  #first(tasks: ReadonlySet<string>): PriorityQueue | undefined {
-    let best: PriorityQueue | undefined
-    for (const task of tasks) {
-      const queue = this.#ready.get(task)
-      const [head, first] = [queue?.peek(), best?.peek()]
-      if (head === undefined) continue
-      if (first === undefined || head.rank < first.rank || (head.rank === first.rank && head.time < first.time)) {
-        best = queue
+  #ripen(lines: ReadonlyArray<PriorityQueue>, now: number): void {
+    for (const later of lines) {
+      for (let head = later.peek(); head !== undefined && head.time <= now; head = later.peek()) {
+        this.#line(this.#runs.get(later.shift()!)!)
       }
     }
-    return best
   }
 
   /** Ends an attempt, if it is still the holder. */
@@ -445,19 +441,17 @@ export class Ledger {
     return this.#follow(run, this.#putRun(Run.settle(run, policy, outcome, now), policy), now)
   }
 
-  /** When a claim, a start of one of these tasks, or a recovery may find something; `Infinity` if never. */
-  nextWake(node: string, tasks: ReadonlySet<string>): number {
-    let wake = this.#due.peek()?.time ?? Infinity
-    for (const task of tasks) {
-      wake = Math.min(
-        wake,
-        this.#later.get(task)?.peek()?.time ?? Infinity,
-        this.#ready.get(task)?.peek()?.time ?? Infinity
-      )
+  /** When a claim, a start of one of these tasks on one of these executors, and a recovery may find something. */
+  nextWake({ executors, node, tasks }: WakeOptions): Wakes {
+    let [start, recover] = [Infinity, Infinity]
+    for (const executor of executors) {
+      for (const lines of [this.#later, this.#ready]) {
+        for (const line of lines.on(executor, tasks)) start = Math.min(start, line.peek()?.time ?? Infinity)
+      }
     }
     // The lease holds to its last millisecond.
-    for (const [other, until] of this.#nodes) if (other !== node) wake = Math.min(wake, until + 1)
-    return wake
+    for (const [other, until] of this.#nodes) if (other !== node) recover = Math.min(recover, until + 1)
+    return { claim: this.#due.peek()?.time ?? Infinity, start, recover, cancelled: this.cancellations(node) }
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -485,6 +479,23 @@ export class Ledger {
   release(node: string): void {
     this.#nodes.delete(node)
   }
+}
+
+const NO_IDS: ReadonlyArray<string> = []
+
+interface WakeOptions {
+  readonly node: string
+  readonly tasks: ReadonlySet<string>
+  readonly executors: ReadonlySet<string>
+}
+
+/** Who starts what: at most `limit` runs of these tasks. */
+interface StartOptions {
+  readonly node: string
+  readonly now: DateTime.Utc
+  readonly limit: number
+  readonly tasks: ReadonlySet<string>
+  readonly executor: string
 }
 
 const keptUntil = ({ policy, state }: Job.Job): number =>

@@ -61,6 +61,14 @@ export const Retention = Schema.Struct({
 export type Retention = typeof Retention.Type
 
 /**
+ * The name of the executor of runs for which nobody named another one.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const DEFAULT_EXECUTOR = "default"
+
+/**
  * The policy of a job, every field filled in.
  *
  * @since 0.1.0
@@ -80,7 +88,8 @@ export const Policy = Schema.Struct({
   retry: Retry,
   timeout: DurationMillis,
   retention: Retention,
-  priority: Schema.Int
+  priority: Schema.Int,
+  executor: Schema.optionalWith(Schema.String, { default: () => DEFAULT_EXECUTOR })
 })
 
 /**
@@ -125,8 +134,10 @@ export interface PolicyOptions {
   readonly timeout?: Duration.DurationInput | undefined
   /** How much of the history is kept. */
   readonly retention?: RetentionOptions | undefined
-  /** Higher starts first among runs that are due. Default: 0. */
+  /** Higher starts first among runs that are due on one executor. Default: 0. */
   readonly priority?: number | undefined
+  /** The name of the executor that carries out its runs; one in flight keeps the one it was made for. Default: `"default"`. */
+  readonly executor?: string | undefined
 }
 
 /**
@@ -159,6 +170,8 @@ export interface RetentionOptions {
   readonly finishedJobs?: Retention["finishedJobs"] | undefined
 }
 
+const LONGEST_NAME = 64
+
 /** What a 32-bit column of a database holds. */
 const LARGEST = 2_147_483_647
 
@@ -190,7 +203,8 @@ export const defaults: Policy = {
   retry: { times: 0, backoff: "fixed", delay: Duration.seconds(1), cap: Duration.hours(1), jitter: 0 },
   timeout: Duration.infinity,
   retention: { age: Duration.days(7), count: Infinity, finishedJobs: "remove" },
-  priority: 0
+  priority: 0,
+  executor: DEFAULT_EXECUTOR
 }
 
 /**
@@ -217,7 +231,8 @@ const overrideFields = (self: Policy, options: PolicyOptions): Policy => ({
   retry: overrideRetry(self.retry, options.retry ?? {}),
   timeout: duration("timeout", options.timeout, self.timeout),
   retention: overrideRetention(self.retention, options.retention ?? {}),
-  priority: atLeast("priority", options.priority, LEAST_PRIORITY + 1, self.priority)
+  priority: atLeast("priority", options.priority, LEAST_PRIORITY + 1, self.priority),
+  executor: name("executor", options.executor, self.executor)
 })
 
 const overrideRetry = (self: Retry, options: RetryOptions): Retry => {
@@ -290,6 +305,14 @@ const isNegative = (value: Duration.DurationInput): boolean =>
 
 const wholeMillis = (duration: Duration.Duration): Duration.Duration =>
   Duration.isFinite(duration) ? Duration.millis(Math.ceil(Duration.toMillis(duration))) : duration
+
+/** What the name of a store or an executor may be. */
+const name = (option: string, value: string | undefined, otherwise: string): string => {
+  if (value === undefined) return otherwise
+  return value.length > 0 && value.length <= LONGEST_NAME
+    ? value
+    : refuse(option, value, `a name of 1 to ${LONGEST_NAME} characters`)
+}
 
 const literal = <A extends string>(
   option: string,

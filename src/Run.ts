@@ -170,6 +170,8 @@ export const Run = Schema.Struct({
   /** The key of the first run of the same catch-up: all of them count as one instance. */
   instance: Schema.String,
   priority: Schema.Int,
+  /** The name of the executor that carries it out. */
+  executor: Schema.optionalWith(Schema.String, { default: () => Policy.DEFAULT_EXECUTOR }),
   attempt: Schema.Int,
   failures: Schema.Int,
   crashes: Schema.Int,
@@ -233,6 +235,7 @@ export const make = (
     startBy: startBy(dueAt, job.policy.misfireGraceTime),
     instance: options.instance ?? key,
     priority: job.policy.priority,
+    executor: job.policy.executor,
     attempt: 0,
     failures: 0,
     crashes: 0,

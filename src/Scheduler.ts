@@ -5,65 +5,48 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { JobSettings, PayloadOption, Refusal } from "./Declaration.ts"
 import * as Declaration from "./Declaration.ts"
-import type { Executor } from "./Executor.ts"
-import * as Explanation from "./Explanation.ts"
+import { Executor } from "./Executor.ts"
+import type * as Explanation from "./Explanation.ts"
 import * as Job from "./Job.ts"
-import {
-  type Change,
-  type JobFilter,
-  JobStore,
-  type OnConflict,
-  type Reconciliation,
-  type Removal,
-  type RunFilter
-} from "./JobStore.ts"
-import * as Occurrences from "./Occurrences.ts"
+import { type JobFilter, JobStore, type OnConflict, type RunFilter } from "./JobStore.ts"
+import type { AddOptions, Modification, Reconciled } from "./JobVerbs.ts"
+import * as JobVerbs from "./JobVerbs.ts"
+import { NamedExecutors } from "./NamedExecutors.ts"
+import * as NamedService from "./NamedService.ts"
+import { NamedStores } from "./NamedStores.ts"
 import * as Policy from "./Policy.ts"
 import * as Run from "./Run.ts"
+import * as RunVerbs from "./RunVerbs.ts"
+import * as SchedulerActors from "./SchedulerActors.ts"
 import {
-  InvalidArchive,
+  type InvalidArchive,
   InvalidOption,
   type InvalidPayload,
-  issuesOf,
   type JobExists,
-  JobNotFound,
-  RunNotFound,
+  type JobNotFound,
+  type RunNotFound,
   type RunUnsuccessful,
   type StoreError,
-  TaskNotFound,
-  TriggerExhausted
+  type TaskNotFound,
+  type TriggerExhausted
 } from "./SchedulerError.ts"
-import { type Hub, makeHub, ofStep, type SchedulerEvent } from "./SchedulerEvent.ts"
-import * as SchedulerLoop from "./SchedulerLoop.ts"
-import * as SchedulerMetrics from "./SchedulerMetrics.ts"
-import * as SchedulerTracer from "./SchedulerTracer.ts"
+import { makeHub, type SchedulerEvent } from "./SchedulerEvent.ts"
+import type * as SchedulerLoop from "./SchedulerLoop.ts"
 import * as Task from "./Task.ts"
-import * as Trigger from "./Trigger.ts"
+import type * as Trigger from "./Trigger.ts"
 
 export type { Declaration, JobSettings, PayloadOption, Refusal } from "./Declaration.ts"
-
-/**
- * @since 0.1.0
- * @category models
- */
-export type AddOptions<T extends Task.Any> = JobSettings &
-  PayloadOption<T> & {
-    /** What to do if the id is taken. Default: `"fail"`. */
-    readonly onConflict?: OnConflict | undefined
-  }
+export type { AddAllOptions, AddOptions, Modification, Reconciled } from "./JobVerbs.ts"
 
 /**
  * Declares a job for `addAll` and `reconcile`, with its payload checked by the compiler.
@@ -75,32 +58,6 @@ export const job: <T extends Task.Any>(
   task: T,
   options: JobSettings & PayloadOption<T> & { readonly id: string }
 ) => Declaration.Declaration = Declaration.make
-
-/**
- * What `modify` may change; a payload is given as its task's Schema has it, and the trigger is changed by `reschedule`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Modification extends Policy.PolicyOptions {
-  readonly name?: string | undefined
-  readonly payload?: unknown
-  readonly labels?: Readonly<Record<string, string>> | undefined
-}
-
-/**
- * What `reconcile` did, by job id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Reconciled {
-  readonly added: ReadonlyArray<string>
-  readonly updated: ReadonlyArray<string>
-  readonly unchanged: ReadonlyArray<string>
-  /** Removed, or only absent if `absent: "report"` was given. */
-  readonly absent: ReadonlyArray<string>
-}
 
 /**
  * A verb for one job, by its id, or for all that match a filter, in one transaction; the filter `{}` means all jobs.
@@ -138,19 +95,26 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
       task: T,
       ...options: undefined extends Task.Payload<T> ? [options?: AddOptions<T>] : [options: AddOptions<T>]
     ) => Effect.Effect<Job.Job, Refusal | JobExists | StoreError>
-    /** Stores many jobs in one transaction, all or none; `onProgress` is told how many are stored, now and then. */
+    /** Stores many jobs, all or none of those that go into one store: in one transaction for each store. */
     readonly addAll: (
       jobs: ReadonlyArray<Declaration.Declaration>,
-      options?: {
-        readonly onConflict?: OnConflict | undefined
-        readonly onProgress?: ((stored: number, total: number) => Effect.Effect<void>) | undefined
-      }
+      options?: JobVerbs.AddAllOptions
     ) => Effect.Effect<ReadonlyArray<Job.Job>, Refusal | JobExists | StoreError>
     readonly get: (id: string) => Effect.Effect<Option.Option<Job.Job>, StoreError>
     /** All jobs, or those that match, in the order of their ids; `limit` and `after` give them page by page. */
     readonly list: (filter?: JobFilter) => Effect.Effect<ReadonlyArray<Job.Job>, StoreError>
     /** The history: runs with the newest nominal time first, 100 unless `limit` says otherwise. */
     readonly runs: (filter?: RunFilter) => Effect.Effect<ReadonlyArray<Run.Run>, StoreError>
+    /** The name of the store that has a job, `"default"` for the one without a name. */
+    readonly storeOf: (id: string) => Effect.Effect<Option.Option<string>, StoreError>
+    /**
+     * Takes a job from the store that has it to another one, where it goes on where it stood. Its runs that have not started
+     * are cancelled. If that is cut off, the job is parked and fires nowhere twice: to move it once more completes it.
+     */
+    readonly move: (
+      id: string,
+      store: string
+    ) => Effect.Effect<Job.Job, InvalidOption | JobNotFound | JobExists | StoreError>
     /** Removes a job, or all that match, and cancels their runs that have not started; those under way go on. */
     readonly remove: {
       (id: string): Effect.Effect<void, JobNotFound | StoreError>
@@ -211,7 +175,7 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
     /** Stores exported jobs, all or none, where their cursors stood: what fell due since is caught up by policy. */
     readonly importJobs: (
       archive: unknown,
-      options?: { readonly onConflict?: OnConflict | undefined }
+      options?: { readonly onConflict?: OnConflict | undefined; readonly store?: string | undefined }
     ) => Effect.Effect<ReadonlyArray<Job.Job>, InvalidArchive | JobExists | StoreError>
     /**
      * Makes the jobs of a group be exactly those declared, in one transaction: new ones are added, changed ones updated,
@@ -236,7 +200,27 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
     readonly events: Stream.Stream<SchedulerEvent>
     /** What happens from now on: the subscription stands when the Effect is done. */
     readonly subscribe: Effect.Effect<Stream.Stream<SchedulerEvent>, never, Scope.Scope>
-    readonly health: Effect.Effect<SchedulerLoop.Health>
+    readonly health: Effect.Effect<SchedulerActors.Health>
+    /**
+     * Carries out what is due and nothing else, without the loop that waits for more: for functions that are called from
+     * time to time (`autoStart: false`). What is under way after `atMost` (default: never) is interrupted and given back.
+     * Says how many attempts it made.
+     */
+    readonly runDue: (options?: { readonly atMost?: Duration.DurationInput | undefined }) => Effect.Effect<number>
+    /** Puts a store beside the others, and carries out its jobs from now on; refused if the name is taken. */
+    readonly addStore: SchedulerActors.Actors["addStore"]
+    /** Leaves a store with its jobs, once runs under way have ended (`wait: true`, the default), at once, or after so long. */
+    readonly removeStore: (
+      name: string,
+      options?: { readonly wait?: SchedulerLoop.Wait | undefined }
+    ) => Effect.Effect<void, InvalidOption>
+    /** Puts an executor beside the others; refused if the name is taken. */
+    readonly addExecutor: SchedulerActors.Actors["addExecutor"]
+    /** Ends an executor once its attempts have ended (`wait: true`, the default), at once, or after so long. */
+    readonly removeExecutor: (
+      name: string,
+      options?: { readonly wait?: SchedulerLoop.Wait | undefined }
+    ) => Effect.Effect<void, InvalidOption>
   }
 >() {}
 
@@ -262,14 +246,6 @@ export interface Options {
   readonly watch?: Duration.DurationInput | undefined
 }
 
-/** What the verbs work with. */
-interface Engine {
-  readonly store: JobStore["Type"]
-  readonly handlers: ReadonlyMap<string, Task.Handler>
-  readonly defaults: Policy.Policy
-  readonly hub: Hub
-}
-
 /**
  * A scheduler on the store, the executor and the task handlers of its context. Throws `InvalidOption` as a defect.
  *
@@ -280,13 +256,37 @@ export const make = (
   options: Options = {}
 ): Effect.Effect<Scheduler["Type"], never, JobStore | Executor | Scope.Scope> =>
   Effect.gen(function* () {
-    const engine: Engine = {
-      store: yield* JobStore,
-      handlers: Task.handlers(yield* Effect.context<never>()),
+    const context = yield* Effect.context<never>()
+    const engine: JobVerbs.Engine = {
+      stores: yield* makeStores(context),
+      executors: yield* makeExecutors(context),
+      handlers: Task.handlers(context),
       defaults: Policy.override(Policy.defaults, options.defaults ?? {}),
       hub: yield* makeHub(yield* checkBuffer(options.eventBuffer ?? 16_384))
     }
-    return Scheduler.of({ ...jobVerbs(engine), ...(yield* makeActor(engine, options)) })
+    const { autoStart = true, drain = false, paused = false, watch } = options
+    const actors = yield* SchedulerActors.make(engine, {
+      isStarted: autoStart,
+      isPaused: paused,
+      drain,
+      watch: watch === undefined ? yield* defaultWatch : Duration.decode(watch)
+    })
+    return Scheduler.of({ ...jobVerbs(engine), ...runVerbs(engine), ...actorVerbs(engine, actors) })
+  })
+
+const makeStores = (context: Context.Context<never>) =>
+  Effect.map(JobStore, (first) => {
+    const stores = new NamedStores(first)
+    for (const [name, store] of NamedService.collect(JobStore, context)) stores.add(name, store)
+    return stores
+  })
+
+const makeExecutors = (context: Context.Context<never>) =>
+  Effect.map(Executor, (first) => {
+    const executors = new NamedExecutors()
+    executors.add(Policy.DEFAULT_EXECUTOR, first)
+    for (const [name, executor] of NamedService.collect(Executor, context)) executors.add(name, executor)
+    return executors
   })
 
 const checkBuffer = (value: number): Effect.Effect<number> => {
@@ -301,358 +301,58 @@ const defaultWatch: Effect.Effect<Duration.Duration> = Effect.map(Effect.clock, 
   clock === Context.get(DefaultServices.liveServices, Clock.Clock) ? WATCH : Duration.infinity
 )
 
-type ActorVerb = "pauseAll" | "resumeAll" | "start" | "shutdown" | "events" | "subscribe" | "health"
+type ActorVerb = keyof SchedulerActors.Actors | "events" | "subscribe"
 
-const makeActor = (
-  { handlers, hub, store }: Engine,
-  { autoStart = true, drain = false, paused = false, watch }: Options
-): Effect.Effect<Pick<Scheduler["Type"], ActorVerb>, never, JobStore | Executor | Scope.Scope> =>
-  Effect.gen(function* () {
-    const loop = yield* SchedulerLoop.make({
-      handlers,
-      hub,
-      isPaused: paused,
-      watch: watch === undefined ? yield* defaultWatch : Duration.decode(watch)
-    })
-    const started = yield* Effect.makeLatch(autoStart)
-    const fiber = yield* Effect.forkScoped(Effect.zipRight(started.await, loop.run))
-    const wake = Stream.runForEach(store.changes, () => Effect.sync(() => loop.send({ _tag: "Wake" })))
-    // A mere client does not listen, not even for its end: to PostgreSQL that would be a connection of its own.
-    const listening = yield* Effect.makeLatch(autoStart)
-    yield* Effect.forkScoped(Effect.zipRight(listening.await, wake))
-    const end = (wait: SchedulerLoop.Wait) =>
-      Effect.suspend(() => {
-        loop.send({ _tag: "Shutdown", wait })
-        return Effect.zipRight(started.open, Fiber.await(fiber))
-      })
-    yield* Effect.addFinalizer(() => end(drain))
-    return {
-      pauseAll: Effect.sync(() => loop.send({ _tag: "Pause" })),
-      resumeAll: Effect.sync(() => loop.send({ _tag: "Resume" })),
-      start: Effect.zipRight(listening.open, Effect.asVoid(started.open)),
-      shutdown: ({ wait = true } = {}) => Effect.asVoid(end(wait)),
-      events: hub.events,
-      subscribe: hub.subscribe,
-      health: loop.health
-    }
-  })
+type RunVerb = "runs" | "runNow" | "cancel" | "awaitRun" | "backfill" | "preview" | "explain"
 
-const jobVerbs = (self: Engine): Omit<Scheduler["Type"], ActorVerb> => ({
-  add: (task, ...[options]) => add(self, task, (options ?? {}) as AddOptions<Task.Any>),
-  addAll: (declarations, options) => addAll(self, declarations, options),
-  get: self.store.get,
-  list: (filter = {}) => self.store.list(filter),
-  runs: (filter = {}) => self.store.runs(filter),
-  remove: ((target: string | JobFilter) => remove(self, target)) as Scheduler["Type"]["remove"],
-  removeAll: removeAll(self),
-  modify: ((target: string | JobFilter, changes: Modification) =>
-    modify(self, target, changes)) as Scheduler["Type"]["modify"],
-  reschedule: ((target: string | JobFilter, trigger: Trigger.Trigger) =>
-    reschedule(self, target, trigger)) as Scheduler["Type"]["reschedule"],
-  pause: ((target: string | JobFilter, note?: string | Job.PauseNote) =>
-    update(self, target, "JobPaused", (job, now) => Job.pause(job, now, note))) as Scheduler["Type"]["pause"],
-  resume: ((target: string | JobFilter, { from = "now" }: { readonly from?: DateTime.DateTime.Input } = {}) => {
-    const moment: Job.ResumeFrom = from === "now" || from === "pause" ? from : utc(from)
-    return update(self, target, "JobResumed", (job, now) => Job.resume(job, now, moment))
-  }) as Scheduler["Type"]["resume"],
-  exportJobs: (filter = {}) => Effect.map(self.store.list(filter), (jobs) => encodeArchive({ version: 1, jobs })),
-  importJobs: (archive, options = {}) => importJobs(self, archive, options.onConflict ?? "fail"),
-  reconcile: (group, declarations, options = {}) => reconcile(self, group, declarations, options.absent ?? "remove"),
-  ...runVerbs(self)
+const actorVerbs = ({ hub }: JobVerbs.Engine, actors: SchedulerActors.Actors): Pick<Scheduler["Type"], ActorVerb> => ({
+  ...actors,
+  shutdown: ({ wait = true } = {}) => actors.shutdown(wait),
+  runDue: ({ atMost = Duration.infinity } = {}) => actors.runDue(Duration.decode(atMost)),
+  removeStore: (name, { wait = true } = {}) => actors.removeStore(name, wait),
+  removeExecutor: (name, { wait = true } = {}) => actors.removeExecutor(name, wait),
+  events: hub.events,
+  subscribe: hub.subscribe
 })
 
-type RunVerb = "runNow" | "cancel" | "awaitRun" | "backfill" | "preview" | "explain"
+const jobVerbs = (self: JobVerbs.Engine): Omit<Scheduler["Type"], ActorVerb | RunVerb> => ({
+  add: (task, ...[options]) => JobVerbs.add(self, task, (options ?? {}) as AddOptions<Task.Any>),
+  addAll: (declarations, options) => JobVerbs.addAll(self, declarations, options),
+  get: (id) => self.stores.get(id),
+  list: (filter = {}) => self.stores.list(filter),
+  storeOf: (id) => self.stores.nameOf(id),
+  move: (id, store) => JobVerbs.move(self, id, store),
+  remove: ((target: string | JobFilter) => JobVerbs.remove(self, target)) as Scheduler["Type"]["remove"],
+  removeAll: JobVerbs.removeAll(self),
+  modify: ((target: string | JobFilter, changes: Modification) =>
+    JobVerbs.modify(self, target, changes)) as Scheduler["Type"]["modify"],
+  reschedule: ((target: string | JobFilter, trigger: Trigger.Trigger) =>
+    JobVerbs.reschedule(self, target, trigger)) as Scheduler["Type"]["reschedule"],
+  pause: ((target: string | JobFilter, note?: string | Job.PauseNote) =>
+    JobVerbs.update(self, target, "JobPaused", (job, now) => Job.pause(job, now, note))) as Scheduler["Type"]["pause"],
+  resume: ((target: string | JobFilter, { from = "now" }: { readonly from?: DateTime.DateTime.Input } = {}) => {
+    const moment: Job.ResumeFrom = from === "now" || from === "pause" ? from : JobVerbs.utc(from)
+    return JobVerbs.update(self, target, "JobResumed", (job, now) => Job.resume(job, now, moment))
+  }) as Scheduler["Type"]["resume"],
+  exportJobs: (filter = {}) => JobVerbs.exportJobs(self, filter),
+  importJobs: (archive, options = {}) => JobVerbs.importJobs(self, archive, options),
+  reconcile: (group, declarations, { absent = "remove" } = {}) => JobVerbs.reconcile(self, group, declarations, absent)
+})
 
-const runVerbs = (self: Engine): Pick<Scheduler["Type"], RunVerb> => ({
-  runNow: (id) => runNow(self, id),
-  cancel: (runId) => cancel(self, runId),
+const runVerbs = (self: JobVerbs.Engine): Pick<Scheduler["Type"], RunVerb> => ({
+  runs: (filter = {}) => self.stores.runs(filter),
+  runNow: (id) => RunVerbs.runNow(self, id),
+  cancel: (runId) => RunVerbs.cancel(self, runId),
   awaitRun: ((runId: string, task?: Task.Any) =>
     task === undefined
-      ? awaitRun(self, runId)
-      : Effect.flatMap(awaitRun(self, runId), (run) => Run.toResult(run, task))) as Scheduler["Type"]["awaitRun"],
-  backfill: (id, range) => backfill(self, id, range),
-  preview: (of, count = 5) => preview(self, of, count),
-  explain: (id, at) => explain(self, id, utc(at))
+      ? RunVerbs.awaitRun(self, runId)
+      : Effect.flatMap(RunVerbs.awaitRun(self, runId), (run) =>
+          Run.toResult(run, task)
+        )) as Scheduler["Type"]["awaitRun"],
+  backfill: (id, range) => RunVerbs.backfill(self, id, range),
+  preview: (of, count = 5) => RunVerbs.preview(self, of, count),
+  explain: (id, at) => RunVerbs.explain(self, id, JobVerbs.utc(at))
 })
-
-// ---------------------------------------------------------------------------------------------------------------------
-// verbs on jobs
-// ---------------------------------------------------------------------------------------------------------------------
-
-const utc = (instant: DateTime.DateTime.Input): DateTime.Utc => DateTime.toUtc(DateTime.unsafeMake(instant))
-
-const findJob = (self: Engine, id: string): Effect.Effect<Job.Job, JobNotFound | StoreError> =>
-  Effect.flatMap(
-    self.store.get(id),
-    Option.match({ onNone: () => Effect.fail(new JobNotFound({ jobId: id })), onSome: Effect.succeed })
-  )
-
-const surroundings = (self: Engine) =>
-  Effect.map(Effect.all([DateTime.now, SchedulerTracer.origin]), ([now, origin]) => ({
-    defaults: self.defaults,
-    now,
-    origin
-  }))
-
-const add = (self: Engine, task: Task.Any, options: AddOptions<Task.Any>) =>
-  Effect.gen(function* () {
-    const { onConflict = "fail", payload, ...settings } = options
-    const job = yield* Declaration.toJob({ task, payload, settings }, yield* surroundings(self))
-    const changes = yield* store(self, [job], onConflict)
-    return changes[0]?.job ?? job
-  })
-
-const store = (
-  self: Engine,
-  jobs: ReadonlyArray<Job.Job>,
-  onConflict: OnConflict,
-  onProgress?: (stored: number) => Effect.Effect<void>
-) =>
-  Effect.gen(function* () {
-    const changes = yield* self.store.add(jobs, onConflict, onProgress)
-    const now = yield* DateTime.now
-    for (const change of changes) tellChange(self, change, now)
-    return changes
-  })
-
-const addAll = (
-  self: Engine,
-  declarations: ReadonlyArray<Declaration.Declaration>,
-  { onConflict = "fail", onProgress }: NonNullable<Parameters<Scheduler["Type"]["addAll"]>[1]> = {}
-) =>
-  Effect.gen(function* () {
-    const around = yield* surroundings(self)
-    const jobs = yield* Effect.forEach(declarations, (declaration) => Declaration.toJob(declaration, around))
-    const tell = onProgress === undefined ? undefined : (stored: number) => onProgress(stored, jobs.length)
-    return (yield* store(self, jobs, onConflict, tell)).map(({ job }) => job)
-  })
-
-const importJobs = (self: Engine, archive: unknown, onConflict: OnConflict) =>
-  Effect.gen(function* () {
-    const { jobs } = yield* Effect.mapError(decodeArchive(archive), unreadable)
-    return (yield* store(self, jobs, onConflict)).map(({ job }) => job)
-  })
-
-const encodeArchive = Schema.encodeSync(Job.Archive)
-const decodeArchive = Schema.decodeUnknown(Job.Archive, { errors: "all" })
-
-const unreadable = (error: ParseResult.ParseError): InvalidArchive => new InvalidArchive({ issues: issuesOf(error) })
-
-const remove = (self: Engine, target: string | JobFilter) =>
-  Effect.gen(function* () {
-    const now = yield* DateTime.now
-    if (typeof target === "string") return tellRemoval(self, yield* self.store.remove(target, now), now)
-    const removals = yield* self.store.removeAll(target, now)
-    for (const removal of removals) tellRemoval(self, removal, now)
-    return removals.map(({ job }) => job)
-  })
-
-const removeAll = (self: Engine) =>
-  Effect.gen(function* () {
-    const at = yield* DateTime.now
-    const removals = yield* self.store.removeAll({}, at)
-    for (const { cancelled } of removals) {
-      for (const run of cancelled) tell(self, { _tag: "RunCancelled", at, jobId: run.jobId, run })
-    }
-    tell(self, { _tag: "AllJobsRemoved", at, count: removals.length })
-    return removals.length
-  })
-
-const update = (
-  self: Engine,
-  target: string | JobFilter,
-  _tag: "JobModified" | "JobPaused" | "JobResumed",
-  change: (job: Job.Job, now: DateTime.Utc) => Job.Job
-) =>
-  Effect.gen(function* () {
-    const at = yield* DateTime.now
-    if (typeof target === "string") {
-      let isChanged = false
-      const job = yield* self.store.update(target, (job) => {
-        const changed = change(job, at)
-        isChanged = changed !== job
-        return changed
-      })
-      if (isChanged) tell(self, { _tag, at, jobId: job.id })
-      return job
-    }
-    const jobs = yield* self.store.updateAll(target, (job) => change(job, at))
-    for (const { id } of jobs) tell(self, { _tag, at, jobId: id })
-    return jobs
-  })
-
-const modify = (self: Engine, target: string | JobFilter, changes: Modification) =>
-  Effect.gen(function* () {
-    const { labels, name, payload, ...policy } = changes
-    yield* Declaration.override(Policy.defaults, policy)
-    const encoded =
-      payload === undefined || typeof target !== "string"
-        ? Option.none()
-        : Option.some(yield* encodeFor(self, target, payload))
-    return yield* update(self, target, "JobModified", (job) => ({
-      ...job,
-      name: name ?? job.name,
-      labels: labels ?? job.labels,
-      payload: Option.getOrElse(encoded, () => job.payload),
-      policy: Policy.override(job.policy, policy)
-    }))
-  })
-
-const encodeFor = (self: Engine, id: string, payload: unknown) =>
-  Effect.gen(function* () {
-    const { task } = yield* findJob(self, id)
-    const handler = self.handlers.get(task)
-    return yield* handler === undefined ? new TaskNotFound({ task }) : Task.encodePayload(handler.task, payload)
-  })
-
-const reschedule = (self: Engine, target: string | JobFilter, trigger: Trigger.Trigger) =>
-  Effect.gen(function* () {
-    const now = yield* DateTime.now
-    if (Option.isNone(Trigger.first(trigger, now))) {
-      return yield* new TriggerExhausted({ jobId: typeof target === "string" ? target : JSON.stringify(target) })
-    }
-    return yield* update(self, target, "JobModified", (job, at) => Job.reschedule(job, trigger, at))
-  })
-
-const reconcile = (
-  self: Engine,
-  group: string,
-  declarations: ReadonlyArray<Declaration.Declaration>,
-  absent: "remove" | "report"
-) =>
-  Effect.gen(function* () {
-    const around = { ...(yield* surroundings(self)), group }
-    const jobs = yield* Effect.forEach(declarations, (declaration) => Declaration.toJob(declaration, around))
-    const { now } = around
-    const result = yield* self.store.reconcile({ group, jobs, absent, now })
-    for (const change of result.changes) tellChange(self, change, now)
-    if (absent === "remove") for (const removal of result.absent) tellRemoval(self, removal, now)
-    return toReconciled(result)
-  })
-
-const toReconciled = ({ absent, changes }: Reconciliation): Reconciled => {
-  const ids = (tag: Change["_tag"]) => changes.filter(({ _tag }) => _tag === tag).map(({ job }) => job.id)
-  return {
-    added: ids("Added"),
-    updated: ids("Replaced"),
-    unchanged: ids("Kept"),
-    absent: absent.map(({ job }) => job.id)
-  }
-}
-
-/** Tells of what a verb did, and counts the runs that it ended. */
-const tell = ({ hub }: Engine, event: SchedulerEvent): void => {
-  if ("run" in event) SchedulerMetrics.observe(event.run, undefined)
-  hub.publish(event)
-}
-
-const tellChange = (self: Engine, { _tag, job }: Change, at: DateTime.Utc): void => {
-  if (_tag !== "Kept") tell(self, { _tag: _tag === "Added" ? "JobAdded" : "JobModified", at, jobId: job.id })
-}
-
-const tellRemoval = (self: Engine, { cancelled, job }: Removal, at: DateTime.Utc): void => {
-  for (const run of cancelled) tell(self, { _tag: "RunCancelled", at, jobId: job.id, run })
-  tell(self, { _tag: "JobRemoved", at, jobId: job.id, finished: false })
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// verbs on runs
-// ---------------------------------------------------------------------------------------------------------------------
-
-const runNow = (self: Engine, id: string) =>
-  Effect.gen(function* () {
-    const [at, origin] = yield* Effect.all([DateTime.now, SchedulerTracer.origin])
-    const { cancelled, run } = yield* self.store.fire(id, at, origin)
-    for (const run of cancelled) tell(self, { _tag: "RunCancelled", at, jobId: id, run })
-    tell(self, { _tag: run.state._tag === "Skipped" ? "RunSkipped" : "RunSubmitted", at, jobId: id, run })
-    return run
-  })
-
-const cancel = (self: Engine, runId: string) =>
-  Effect.gen(function* () {
-    const at = yield* DateTime.now
-    const isOver = Option.exists(yield* self.store.run(runId), (run) => !Run.isLive(run))
-    const step = yield* self.store.cancel(runId, at)
-    if (!isOver && !Run.isLive(step.run)) for (const event of ofStep(step, undefined, at)) tell(self, event)
-    return step.run
-  })
-
-/** How often a run is looked up while it is waited for, in case another node ends it. */
-const LOOK = Duration.seconds(1)
-
-const awaitRun = (self: Engine, runId: string): Effect.Effect<Run.Run, RunNotFound | StoreError> =>
-  Effect.gen(function* () {
-    const events = yield* self.hub.subscribe
-    const ended = Stream.filter(events, (event) => "run" in event && event.run.id === runId && !Run.isLive(event.run))
-    // The events end with the scheduler, the run may do so later.
-    const heard = Effect.flatMap(
-      Stream.runHead(ended),
-      Option.match({ onNone: () => Effect.never, onSome: Effect.succeed })
-    )
-    const end = yield* Effect.forkScoped(heard)
-    for (;;) {
-      const run = yield* self.store.run(runId)
-      if (Option.isNone(run)) return yield* new RunNotFound({ runId })
-      if (!Run.isLive(run.value)) return run.value
-      yield* Effect.raceFirst(Fiber.await(end), Effect.sleep(LOOK))
-    }
-  }).pipe(Effect.scoped)
-
-const BACKFILL = { usual: 1000, most: 100_000 }
-
-/** A range without a bound would keep the caller busy for as long as the trigger has times. */
-const checkLimit = (limit: number): Effect.Effect<number, InvalidOption> => {
-  const expected = `a whole number from 1 to ${BACKFILL.most}`
-  return Number.isSafeInteger(limit) && limit >= 1 && limit <= BACKFILL.most
-    ? Effect.succeed(limit)
-    : new InvalidOption({ option: "limit", value: String(limit), expected })
-}
-
-const backfill = (self: Engine, id: string, range: Parameters<Scheduler["Type"]["backfill"]>[1]) =>
-  Effect.gen(function* () {
-    const now = yield* DateTime.now
-    const limit = yield* checkLimit(range.limit ?? BACKFILL.usual)
-    const times = pastTimes(yield* findJob(self, id), utc(range.from), DateTime.min(utc(range.to), now), limit + 1)
-    if (times.length > limit) return yield* tooMany(utc(range.to), limit)
-    const origin = yield* SchedulerTracer.origin
-    const runs = yield* self.store.backfill(id, (job) => times.map((at) => Run.backfill(job, at, now, origin)))
-    for (const run of runs) tell(self, { _tag: "RunSubmitted", at: now, jobId: id, run })
-    return runs
-  })
-
-const tooMany = (to: DateTime.Utc, limit: number): InvalidOption =>
-  new InvalidOption({ option: "to", value: Run.keyOf(to), expected: `a range of at most ${limit} times` })
-
-const pastTimes = (job: Job.Job, from: DateTime.Utc, to: DateTime.Utc, limit: number): ReadonlyArray<DateTime.Utc> => {
-  const times = Trigger.isSpaced(job.trigger) ? Occurrences.never : Job.occurrences(job)
-  const found: Array<DateTime.Utc> = []
-  for (let at = times.next(from.epochMillis - 1); at <= to.epochMillis; at = times.next(at)) {
-    if (found.push(Occurrences.instant(at)) === limit) break
-  }
-  return found
-}
-
-const PREVIEW = 10_000
-
-const preview = (self: Engine, of: string | Trigger.Trigger, count: number) =>
-  Effect.gen(function* () {
-    const now = yield* DateTime.now
-    const job = typeof of === "string" ? yield* findJob(self, of) : Job.make({ id: "", task: "", now, trigger: of })
-    const times = Job.occurrences(job)
-    const found: Array<DateTime.Utc> = []
-    let at = Option.match(job.nextRunTime, { onNone: () => Infinity, onSome: DateTime.toEpochMillis })
-    const most = Math.min(count, PREVIEW, job.policy.limit - job.fired)
-    for (; found.length < most && Occurrences.isInstant(at); at = times.next(at)) found.push(Occurrences.instant(at))
-    return found
-  })
-
-const explain = (self: Engine, id: string, at: DateTime.Utc) =>
-  Effect.gen(function* () {
-    const [now, job] = yield* Effect.all([DateTime.now, self.store.get(id)])
-    const before = yield* self.store.runs({ jobId: id, to: at, limit: 10 })
-    const after = yield* self.store.runs({ jobId: id, from: at, order: "oldest", limit: 10 })
-    return Explanation.make({ job, runs: [...before, ...after], at, now })
-  })
 
 /**
  * The scheduler as a Layer. Its handlers are the layers that `Task.toLayer` makes, given to it like any other service:

@@ -26,10 +26,15 @@ const OfRun = { ...OfJob, run: Run.Run }
  * @category models
  */
 export const SchedulerEvent = Schema.Union(
-  Schema.TaggedStruct("SchedulerStarted", { ...At, node: Schema.String }),
+  /** This scheduler has its place, under the id `node`, in one of its stores. */
+  Schema.TaggedStruct("SchedulerStarted", { ...At, node: Schema.String, store: Schema.String }),
   Schema.TaggedStruct("SchedulerPaused", At),
   Schema.TaggedStruct("SchedulerResumed", At),
   Schema.TaggedStruct("SchedulerShutdown", At),
+  Schema.TaggedStruct("ExecutorAdded", { ...At, executor: Schema.String }),
+  Schema.TaggedStruct("ExecutorRemoved", { ...At, executor: Schema.String }),
+  Schema.TaggedStruct("JobStoreAdded", { ...At, store: Schema.String }),
+  Schema.TaggedStruct("JobStoreRemoved", { ...At, store: Schema.String }),
   Schema.TaggedStruct("JobAdded", OfJob),
   Schema.TaggedStruct("JobModified", OfJob),
   Schema.TaggedStruct("JobPaused", OfJob),
@@ -59,10 +64,10 @@ export const SchedulerEvent = Schema.Union(
   Schema.TaggedStruct("HistoryPruned", { ...At, count: Schema.Int }),
   /** The wall clock was set, or the machine slept: it is so many milliseconds from where it should be. */
   Schema.TaggedStruct("ClockJumped", { ...At, millis: Schema.Number }),
-  Schema.TaggedStruct("StoreUnavailable", { ...At, message: Schema.String }),
-  Schema.TaggedStruct("StoreRecovered", At),
+  Schema.TaggedStruct("StoreUnavailable", { ...At, message: Schema.String, store: Schema.String }),
+  Schema.TaggedStruct("StoreRecovered", { ...At, store: Schema.String }),
   /** This node was taken for dead, or could not renew its lease in time: it interrupts what it holds. */
-  Schema.TaggedStruct("LeaseLost", { ...At, node: Schema.String }),
+  Schema.TaggedStruct("LeaseLost", { ...At, node: Schema.String, store: Schema.String }),
   /** This listener was too slow: so many events before the next one are lost to it. */
   Schema.TaggedStruct("EventsDropped", { count: Schema.Int })
 )

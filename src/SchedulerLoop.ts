@@ -15,9 +15,9 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as AttemptFiber from "./AttemptFiber.ts"
-import { Executor } from "./Executor.ts"
 import type * as Job from "./Job.ts"
-import { type Claim, JobStore, type Step } from "./JobStore.ts"
+import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
+import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
 import { StoreError } from "./SchedulerError.ts"
 import * as SchedulerEvent from "./SchedulerEvent.ts"
@@ -40,11 +40,22 @@ export type Wait = boolean | Duration.DurationInput
  */
 export type Message =
   | { readonly _tag: "Wake" }
-  | { readonly _tag: "RunSettled"; readonly run: Run.Running; readonly outcome: Run.Outcome }
+  /** An executor has places again that another loop had taken. */
+  | { readonly _tag: "Room" }
+  /** With the place that the attempt had, if it had one. */
+  | {
+      readonly _tag: "RunSettled"
+      readonly run: Run.Running
+      readonly outcome: Run.Outcome
+      readonly slots?: ExecutorSlots
+    }
   | { readonly _tag: "Pause" }
   | { readonly _tag: "Resume" }
   | { readonly _tag: "Shutdown"; readonly wait: Wait }
-  | { readonly _tag: "InterruptAll" }
+  /** To end by itself as soon as nothing is due or under way. */
+  | { readonly _tag: "FinishDue" }
+  /** Of one executor, or of all. */
+  | { readonly _tag: "InterruptAll"; readonly executor?: string | undefined }
 
 /**
  * What the actor is doing: `Draining` ones start nothing more and wait for what runs.
@@ -67,6 +78,8 @@ export interface Health {
   readonly running: number
   readonly isStoreAvailable: boolean
   readonly lastTurn: Option.Option<DateTime.Utc>
+  /** How many attempts it has begun. */
+  readonly attempted: number
 }
 
 /**
@@ -96,12 +109,27 @@ interface Attempt {
 /** What the loop's fiber owns; nobody else writes it. All times are epoch milliseconds. */
 interface State {
   mode: Mode
+  /** It ends by itself as soon as nothing is due or under way. */
+  isFinishing: boolean
+  attempted: number
   node: string | undefined
   /** Until when the node may believe that it holds what it holds. */
   trustedUntil: number
   renewAt: number
   /** Until when a node that lost its lease waits for what it held to end, before it comes back. */
   returnAt: number
+  /** What the store said last of when there is something to do, and whether that may hold no longer. */
+  wakes: Wakes
+  isStale: boolean
+  /** When the store was asked last, and when it is asked anew, whatever it said. */
+  askedAt: number
+  pollAt: number
+  /** Whether this turn has found something to do, and how many before it have not, although something was due. */
+  isBusy: boolean
+  vainTurns: number
+  /** Whether there was more to claim than one transaction takes, and more to start than there was room for. */
+  isFlooded: boolean
+  isCrowded: boolean
   wakeAt: number
   cleanAt: number
   /** The wall clock and the elapsed time, when they were last compared. */
@@ -113,15 +141,18 @@ interface State {
 }
 
 interface Actor {
+  readonly name: string
   readonly store: JobStore["Type"]
-  readonly executor: Executor["Type"]
+  readonly executors: NamedExecutors
   readonly handlers: ReadonlyMap<string, Task.Handler>
   readonly tasks: ReadonlySet<string>
   readonly hub: SchedulerEvent.Hub
   /** How long the loop sleeps at most, so that it notices a clock that was set, in milliseconds. */
   readonly watch: number
   readonly attempts: Map<string, Attempt>
-  /** Tasks without a handler here, each of which was logged once. */
+  /** Whether it tells of what concerns the scheduler as a whole. */
+  readonly isFirst: boolean
+  /** Tasks without a handler here, and executors that are not here, each of which was logged once. */
   readonly unhandled: Set<string>
   readonly inbox: Array<Message>
   readonly bell: Effect.Latch
@@ -155,28 +186,48 @@ export const CLEANING = 60_000
 /** Clocks that differ by less are only imprecise, in milliseconds. */
 const JUMP = 1000
 
+const NEVER: Wakes = { claim: Infinity, start: Infinity, recover: Infinity, cancelled: [] }
+
+/** How long the store is not asked at most while there is more than enough to claim, in milliseconds. */
+const LONGEST_FLOOD = 100
+
+const NOBODY: ReadonlySet<string> = new Set()
+
+/** How long something that is due and held by others waits at most before it is looked for again, in milliseconds. */
+const LONGEST_VAIN = 500
+
 const SHORTEST_BACKOFF = 100
 const LONGEST_BACKOFF = 5000
 
 /**
- * The actor on the store and the executor of its context, for tasks with the given handlers.
+ * @since 0.1.0
+ * @category models
+ */
+export interface LoopOptions {
+  /** The name of the store among those of the scheduler. */
+  readonly name: string
+  readonly store: JobStore["Type"]
+  readonly executors: NamedExecutors
+  readonly handlers: ReadonlyMap<string, Task.Handler>
+  readonly hub: SchedulerEvent.Hub
+  readonly isPaused: boolean
+  /** Whether it tells that the scheduler is paused, goes on, or that its clock was set, which all loops notice. */
+  readonly isFirst: boolean
+  readonly watch: Duration.Duration
+}
+
+/**
+ * The actor of one store, for tasks with the given handlers, on the executors of its scheduler.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: {
-  readonly handlers: ReadonlyMap<string, Task.Handler>
-  readonly hub: SchedulerEvent.Hub
-  readonly isPaused: boolean
-  readonly watch: Duration.Duration
-}): Effect.Effect<SchedulerLoop, never, JobStore | Executor> =>
+export const make = (options: LoopOptions): Effect.Effect<SchedulerLoop> =>
   Effect.gen(function* () {
+    const { executors, handlers, hub, isFirst, name, store } = options
     const self: Actor = {
-      store: yield* JobStore,
-      executor: yield* Executor,
-      handlers: options.handlers,
-      tasks: new Set(options.handlers.keys()),
-      hub: options.hub,
+      ...{ name, store, executors, handlers, hub, isFirst },
+      tasks: new Set(handlers.keys()),
       watch: Duration.toMillis(options.watch),
       attempts: new Map(),
       unhandled: new Set(),
@@ -191,10 +242,20 @@ export const make = (options: {
 const makeState = (isPaused: boolean): Effect.Effect<State> =>
   Effect.map(readClocks, (clocks) => ({
     mode: isPaused ? "Paused" : "Running",
+    isFinishing: false,
+    attempted: 0,
     node: undefined,
     trustedUntil: Infinity,
     renewAt: Infinity,
     returnAt: 0,
+    wakes: NEVER,
+    isStale: true,
+    askedAt: 0,
+    pollAt: 0,
+    isBusy: false,
+    vainTurns: 0,
+    isFlooded: false,
+    isCrowded: false,
     wakeAt: 0,
     cleanAt: 0,
     ...clocks,
@@ -204,6 +265,12 @@ const makeState = (isPaused: boolean): Effect.Effect<State> =>
   }))
 
 const run = (self: Actor): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const forget = self.executors.onRoom(() => send(self, { _tag: "Room" }))
+    return Effect.ensuring(turns(self), Effect.zipRight(Effect.sync(forget), endAttempts(self)))
+  })
+
+const turns = (self: Actor): Effect.Effect<void> =>
   Effect.gen(function* () {
     while (self.state.mode !== "Stopped") {
       const now = yield* DateTime.now
@@ -213,7 +280,7 @@ const run = (self: Actor): Effect.Effect<void> =>
       )
       yield* sleep(self)
     }
-  }).pipe(Effect.ensuring(endAttempts(self)))
+  })
 
 /** Attempts are nobody's children but the loop's: none outlives it. */
 const endAttempts = (self: Actor): Effect.Effect<void> =>
@@ -221,21 +288,29 @@ const endAttempts = (self: Actor): Effect.Effect<void> =>
 
 const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
-    self.state.lastTurn = Option.some(now)
+    const { state } = self
+    state.lastTurn = Option.some(now)
+    state.isBusy = false
+    if (state.pollAt <= now.epochMillis) state.isStale = true
     yield* compareClocks(self, now)
     yield* receive(self, now)
     yield* renew(self, now)
     yield* settleEnded(self, now)
-    if (self.state.mode === "Running") {
-      yield* recoverDead(self, now)
-      yield* claimDue(self, now)
-      yield* startReady(self, now)
-    }
-    yield* interruptCancelled(self)
+    if (mustAsk(self, now)) yield* lookAhead(self, now)
+    if (state.mode === "Running") yield* carryOut(self, now)
     SchedulerMetrics.running.unsafeUpdate(self.attempts.size, [])
     yield* clean(self, now)
-    if (isDrained(self)) return yield* stop(self, now)
-    self.state.wakeAt = yield* nextWake(self, now)
+    if (isDrained(self)) return yield* stop(self)
+    if (mustAsk(self, now) && self.inbox.length === 0) yield* lookAhead(self, now)
+    decideWake(self, now)
+  })
+
+const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+  Effect.gen(function* () {
+    if (self.state.node === undefined) return
+    if (self.state.wakes.recover <= now.epochMillis) yield* recoverDead(self, now)
+    if (self.state.wakes.claim <= now.epochMillis) yield* claimDue(self, now)
+    if (self.state.wakes.start <= now.epochMillis) yield* startReady(self, now)
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -257,9 +332,13 @@ const receive = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
 const handle = (self: Actor, message: Message, now: DateTime.Utc): Effect.Effect<void> => {
   switch (message._tag) {
     case "Wake":
-      return Effect.void
+    case "Room":
+      return Effect.sync(() => {
+        self.state.isStale = true
+      })
     case "RunSettled":
       return Effect.sync(() => {
+        message.slots?.release(1)
         // What was taken for dead may still be ending, while another attempt of the same run goes on.
         if (self.attempts.get(message.run.id)?.run.attempt === message.run.attempt) self.attempts.delete(message.run.id)
         self.state.ended.push(message)
@@ -267,19 +346,23 @@ const handle = (self: Actor, message: Message, now: DateTime.Utc): Effect.Effect
     case "Pause":
       return Effect.sync(() => changeMode(self, "Running", "Paused", { _tag: "SchedulerPaused", at: now }))
     case "Resume":
+      self.state.isStale = true
       return Effect.sync(() => changeMode(self, "Paused", "Running", { _tag: "SchedulerResumed", at: now }))
     case "Shutdown":
       self.state.mode = "Draining"
       return endRuns(self, message.wait)
+    case "FinishDue":
+      self.state.isFinishing = true
+      return Effect.void
     case "InterruptAll":
-      return Effect.sync(() => interruptAll(self))
+      return Effect.sync(() => interruptAll(self, message.executor))
   }
 }
 
 const changeMode = (self: Actor, from: Mode, to: Mode, event: SchedulerEvent.SchedulerEvent): void => {
   if (self.state.mode !== from) return
   self.state.mode = to
-  self.hub.publish(event)
+  if (self.isFirst) self.hub.publish(event)
 }
 
 const endRuns = (self: Actor, wait: Wait): Effect.Effect<void> => {
@@ -291,20 +374,18 @@ const endRuns = (self: Actor, wait: Wait): Effect.Effect<void> => {
 }
 
 // Does not wait: each attempt reports its end by a message, in its own time.
-const interruptAll = (self: Actor): void => {
-  for (const { fiber } of self.attempts.values()) fiber.unsafeInterruptAsFork(FiberId.none)
+const interruptAll = (self: Actor, executor?: string): void => {
+  for (const { fiber, run } of self.attempts.values()) {
+    if (executor === undefined || run.executor === executor) fiber.unsafeInterruptAsFork(FiberId.none)
+  }
 }
 
 /** Runs that were called off, here or on another node, while they are under way here. */
-const interruptCancelled = (self: Actor): Effect.Effect<void, StoreError> => {
-  const { attempts, state, store } = self
-  if (state.node === undefined || attempts.size === 0) return Effect.void
-  return Effect.map(ask(self, "list cancellations", store.cancellations(state.node)), (runIds) => {
-    for (const attempt of runIds.flatMap((id) => attempts.get(id) ?? [])) {
-      if (!attempt.isCancelled) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
-      attempt.isCancelled = true
-    }
-  })
+const interruptCancelled = ({ attempts }: Actor, runIds: ReadonlyArray<string>): void => {
+  for (const attempt of runIds.flatMap((id) => attempts.get(id) ?? [])) {
+    if (!attempt.isCancelled) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
+    attempt.isCancelled = true
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -350,7 +431,8 @@ const renew = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> 
 const register = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.map(ask(self, "register the node", self.store.register({ now, lease: self.store.timing.lease })), (node) => {
     self.state.node = node
-    self.hub.publish({ _tag: "SchedulerStarted", at: now, node })
+    self.state.isStale = true
+    self.hub.publish({ _tag: "SchedulerStarted", at: now, node, store: self.name })
   })
 
 /**
@@ -359,7 +441,7 @@ const register = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
  */
 const evict = (self: Actor, now: DateTime.Utc): void => {
   const { state, store } = self
-  if (state.node !== undefined) self.hub.publish({ _tag: "LeaseLost", at: now, node: state.node })
+  if (state.node !== undefined) self.hub.publish({ _tag: "LeaseLost", at: now, node: state.node, store: self.name })
   state.node = undefined
   state.trustedUntil = Infinity
   state.returnAt = now.epochMillis + 4 * Duration.toMillis(store.timing.lease)
@@ -375,6 +457,10 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
     if (batch.length === 0) return Effect.void
     return Effect.map(ask(self, "settle runs", self.store.settle(batch, now)), (steps) => {
       self.state.ended.splice(0, batch.length)
+      // What waited for these may start. To ask whether something did costs less than to start nothing.
+      self.state.isBusy = true
+      if (self.state.isCrowded) self.state.wakes = { ...self.state.wakes, start: -Infinity }
+      else self.state.isStale = true
       const settlements = new Map(batch.map((settlement) => [settlement.run.id, settlement]))
       for (const step of steps) {
         const settlement = settlements.get(step.run.id)
@@ -385,50 +471,118 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
   })
 
 const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  Number.isFinite(trust(self))
-    ? Effect.map(ask(self, "recover runs", self.store.recover({ now, limit: BATCH })), (steps) => {
-        for (const step of steps) tellStep(self, step, { _tag: "Crashed" }, now)
-      })
-    : Effect.void
-
-const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  Effect.gen(function* () {
-    const { advances, parked } = yield* ask(self, "claim due jobs", self.store.claim({ now, limit: BATCH }))
-    for (const { jobId, reason } of parked) self.hub.publish({ _tag: "JobParked", at: now, jobId, reason })
-    for (const claimed of advances) tellClaimed(self, claimed, now)
-    yield* logUnhandled(self, advances)
-    if (advances.length === BATCH) yield* claimDue(self, now)
+  Effect.flatMap(ask(self, "recover runs", self.store.recover({ now, limit: BATCH })), (steps) => {
+    self.state.isStale = true
+    if (steps.length > 0) foundWork(self, { start: -Infinity })
+    for (const step of steps) tellStep(self, step, { _tag: "Crashed" }, now)
+    return steps.length >= BATCH ? recoverDead(self, now) : Effect.void
   })
+
+/** One batch, so that what is claimed starts and what has ended is settled between one and the next. */
+const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+  withPlaces(self, now, (start, begin) =>
+    Effect.gen(function* () {
+      const claim = yield* ask(self, "claim due jobs", self.store.claim({ now, limit: BATCH, start }))
+      const { advances, parked, started } = claim
+      self.state.isStale = true
+      self.state.isFlooded = advances.length + parked.length >= BATCH
+      for (const { jobId, reason } of parked) self.hub.publish({ _tag: "JobParked", at: now, jobId, reason })
+      for (const claimed of advances) tellClaimed(self, claimed, now)
+      const made = advances.reduce((sum, { runs }) => sum + runs.length, 0)
+      if (advances.length + parked.length > 0) {
+        foundWork(self, made > started.length ? { claim: -Infinity, start: -Infinity } : { claim: -Infinity })
+      }
+      for (const step of started) yield* begin(step)
+      yield* logUnhandled(self, advances)
+    })
+  )
+
+type Begin = (step: Step) => Effect.Effect<void>
+
+/** What is claimed may start at once if nothing else waits to start before it. */
+const withPlaces = (
+  self: Actor,
+  now: DateTime.Utc,
+  claim: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
+): Effect.Effect<void, StoreError> =>
+  Effect.suspend(() => {
+    const { executors, state, tasks } = self
+    if (state.node === undefined || state.wakes.start <= now.epochMillis) return claim(undefined, () => Effect.void)
+    const places = new Map([...executors.all].map((slots) => [slots.name, { slots, count: slots.reserve(BATCH) }]))
+    const room = new Map([...places].map(([name, { count }]) => [name, count]))
+    const begin: Begin = (step) => beginOn(self, step, places.get(step.run.executor)!, now)
+    const giveBack = Effect.sync(() => {
+      for (const { count, slots } of places.values()) slots.release(count)
+    })
+    return Effect.ensuring(claim({ node: state.node, tasks, room }, begin), giveBack)
+  })
+
+/** Something came of this turn, and something more may come of it. */
+const foundWork = ({ state }: Actor, wakes: Partial<Wakes>): void => {
+  state.isBusy = true
+  state.wakes = { ...state.wakes, ...wakes }
+}
 
 const logUnhandled = (self: Actor, advances: ReadonlyArray<Job.Advance>): Effect.Effect<void> => {
-  const news = advances.filter(({ next }) => !self.tasks.has(next.task) && !self.unhandled.has(next.task))
-  if (news.length === 0) return Effect.void
-  return Effect.forEach(new Set(news.map(({ next }) => next.task)), (task) => {
-    self.unhandled.add(task)
-    return Effect.logWarning(`Task "${task}" has no handler on this node: its runs are left for a node that has one`)
-  })
+  const missing = advances.flatMap(({ next: { policy, task } }) => [
+    ...(self.tasks.has(task) ? [] : [`Task "${task}" has no handler on this node`]),
+    ...(self.executors.get(policy.executor) === undefined
+      ? [`There is no executor "${policy.executor}" on this node`]
+      : [])
+  ])
+  const news = new Set(missing.filter((text) => !self.unhandled.has(text)))
+  return Effect.forEach(
+    news,
+    (text) => {
+      self.unhandled.add(text)
+      return Effect.logWarning(`${text}: its runs are left for a node that has one`)
+    },
+    { discard: true }
+  )
 }
 
 const startReady = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  Effect.gen(function* () {
-    const { node } = self.state
-    const limit = Math.min(self.executor.concurrency - self.attempts.size, BATCH)
-    if (node === undefined || limit <= 0) return
-    const steps = yield* ask(self, "start runs", self.store.start({ node, now, limit, tasks: self.tasks }))
-    for (const step of steps) {
-      tellStep(self, step, undefined, now)
-      if (Run.isRunning(step.run)) yield* begin(self, step.run, step.job)
-    }
-    if (steps.length >= limit) yield* startReady(self, now)
+  Effect.forEach(self.executors.all, (slots) => startOn(self, slots, now), { discard: true })
+
+/** Places are taken before the store is asked, so that the loops of several stores do not give one of them twice. */
+const startOn = (self: Actor, slots: ExecutorSlots, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+  Effect.suspend(() => {
+    const { state, store, tasks } = self
+    const places = { slots, count: state.node === undefined ? 0 : slots.reserve(BATCH) }
+    const limit = places.count
+    if (state.node === undefined || limit === 0) return Effect.void
+    const start = store.start({ node: state.node, now, limit, tasks, executor: slots.name })
+    return ask(self, "start runs", start).pipe(
+      Effect.tap((steps) => Effect.forEach(steps, (step) => beginOn(self, step, places, now), { discard: true })),
+      Effect.ensuring(Effect.sync(() => slots.release(places.count))),
+      Effect.flatMap((steps) => {
+        state.isStale = true
+        state.isCrowded = steps.length >= limit
+        return state.isCrowded ? startOn(self, slots, now) : Effect.void
+      })
+    )
   })
 
-const begin = (self: Actor, run: Run.Running, job: Option.Option<Job.Job>): Effect.Effect<void> => {
+/** Places of an executor that were taken for attempts which have not begun yet. */
+interface Places {
+  readonly slots: ExecutorSlots
+  count: number
+}
+
+const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Effect.Effect<void> => {
+  const { job, run } = step
+  self.state.isBusy = true
+  tellStep(self, step, undefined, now)
   const handler = self.handlers.get(run.task)
-  if (Option.isNone(job) || handler === undefined) return Effect.void
-  return Effect.map(AttemptFiber.start(self.runtime, self.executor, run, job.value, handler), (fiber) => {
+  if (!Run.isRunning(run) || Option.isNone(job) || handler === undefined) return Effect.void
+  places.count--
+  self.state.attempted++
+  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler), (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
-    fiber.addObserver((exit) => send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt) }))
+    fiber.addObserver((exit) =>
+      send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt), slots: places.slots })
+    )
   })
 }
 
@@ -446,7 +600,7 @@ const clean = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> 
     state.cleanAt = now.epochMillis + CLEANING
     const count = yield* ask(self, "prune the history", store.prune(now))
     if (count > 0) self.hub.publish({ _tag: "HistoryPruned", at: now, count })
-    if (Number.isFinite(trust(self))) yield* releaseUnknown(self)
+    if (Number.isFinite(trust(self))) yield* Effect.zipRight(recoverDead(self, now), releaseUnknown(self))
     SchedulerMetrics.pruned.unsafeUpdate(count, [])
     SchedulerMetrics.sample(yield* ask(self, "count", store.counts))
   })
@@ -472,18 +626,49 @@ const tellStep = (self: Actor, step: Step, outcome: Run.Outcome | undefined, now
 // sleep, failure and the end
 // ---------------------------------------------------------------------------------------------------------------------
 
-const nextWake = (self: Actor, now: DateTime.Utc): Effect.Effect<number, StoreError> => {
-  const { mode, node, renewAt } = self.state
+/** While there is more to claim than one turn does, that is the next thing, and what else there is can wait a little. */
+const mustAsk = ({ state }: Actor, now: DateTime.Utc): boolean =>
+  state.isStale && !(state.isFlooded && state.mode === "Running" && now.epochMillis < state.askedAt + LONGEST_FLOOD)
+
+/** Asks the store what comes next. */
+const lookAhead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+  Effect.gen(function* () {
+    const { state, store } = self
+    const { node } = state
+    if (node === undefined) return
+    const [tasks, executors] = state.mode === "Running" ? [self.tasks, self.executors.withRoom()] : [NOBODY, NOBODY]
+    state.wakes = yield* ask(self, "find the next wake", store.nextWake({ node, tasks, executors }))
+    state.isStale = false
+    state.askedAt = now.epochMillis
+    state.pollAt = now.epochMillis + Duration.toMillis(store.timing.poll)
+    interruptCancelled(self, state.wakes.cancelled)
+  })
+
+const decideWake = (self: Actor, now: DateTime.Utc): void => {
+  const { state } = self
+  const { mode, node, renewAt } = state
   if (node === undefined) {
-    return Effect.succeed(mode === "Draining" ? Infinity : isLeaving(self, now) ? self.state.returnAt : 0)
+    state.wakeAt = mode === "Draining" ? Infinity : isLeaving(self, now) ? state.returnAt : 0
+  } else if (mode !== "Running") {
+    state.wakeAt = renewAt
+  } else if (hasFinished(self, now)) {
+    send(self, { _tag: "Shutdown", wait: true })
+  } else {
+    state.wakeAt = state.isStale ? 0 : Math.min(renewAt, state.pollAt, due(state, now))
   }
-  if (mode !== "Running") return Effect.succeed(renewAt)
-  const poll = now.epochMillis + Duration.toMillis(self.store.timing.poll)
-  const hasRoom = self.attempts.size < self.executor.concurrency
-  const tasks: ReadonlySet<string> = hasRoom ? self.tasks : new Set()
-  return Effect.map(ask(self, "find the next wake", self.store.nextWake({ node, tasks })), (wake) =>
-    Math.min(renewAt, poll, Option.match(wake, { onNone: () => Infinity, onSome: (at) => at.epochMillis }))
-  )
+}
+
+const hasFinished = ({ attempts, state }: Actor, now: DateTime.Utc): boolean =>
+  state.isFinishing &&
+  attempts.size + state.ended.length === 0 &&
+  !state.isStale &&
+  soonest(state.wakes) > now.epochMillis
+
+/** What is due and was not found, since others hold it, is looked for less and less often. */
+const due = (state: State, now: DateTime.Utc): number => {
+  const at = soonest(state.wakes)
+  state.vainTurns = state.isBusy || at > now.epochMillis ? 0 : state.vainTurns + 1
+  return state.vainTurns < 2 ? at : now.epochMillis + Math.min(5 * 2 ** Math.min(state.vainTurns, 10), LONGEST_VAIN)
 }
 
 const sleep = (self: Actor): Effect.Effect<void> =>
@@ -507,6 +692,7 @@ const readClocks = Effect.map(Effect.all([Clock.currentTimeMillis, Clock.current
  * never prolonged: while the machine slept, others may have taken over.
  */
 const adjust = (state: State, wall: number, millis: number): void => {
+  state.isStale = true
   if (state.node !== undefined) state.renewAt = wall
   state.cleanAt = wall
   state.returnAt += millis
@@ -520,19 +706,20 @@ const compareClocks = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
     Object.assign(self.state, { wall, elapsed })
     if (Math.abs(millis) < JUMP) return
     adjust(self.state, wall, millis)
-    self.hub.publish({ _tag: "ClockJumped", at: now, millis })
+    if (self.isFirst) self.hub.publish({ _tag: "ClockJumped", at: now, millis })
   })
 
 const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { state } = self
     if (state.storeFailures++ === 0) {
-      self.hub.publish({ _tag: "StoreUnavailable", at: now, message: Cause.pretty(cause) })
+      self.hub.publish({ _tag: "StoreUnavailable", at: now, message: Cause.pretty(cause), store: self.name })
     }
     yield* Effect.logWarning("The scheduler could not complete a turn; it tries again", cause)
+    state.isStale = true
     const later = yield* Clock.currentTimeMillis
     if (later >= state.trustedUntil) evict(self, now)
-    if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self, now)
+    if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self)
     const backoff = Math.min(SHORTEST_BACKOFF * 2 ** Math.min(state.storeFailures - 1, 10), LONGEST_BACKOFF)
     state.wakeAt = Math.min(later + backoff, state.trustedUntil)
   })
@@ -542,7 +729,7 @@ const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErr
     if (self.state.storeFailures === 0) return
     yield* releaseUnknown(self)
     self.state.storeFailures = 0
-    self.hub.publish({ _tag: "StoreRecovered", at: now })
+    self.hub.publish({ _tag: "StoreRecovered", at: now, store: self.name })
   })
 
 /** A start that failed may have taken place all the same, even later: what the node holds unknowingly is given back. */
@@ -557,7 +744,7 @@ const releaseUnknown = (self: Actor): Effect.Effect<void, StoreError> =>
 const isDrained = ({ attempts, inbox, state }: Actor): boolean =>
   state.mode === "Draining" && attempts.size === 0 && state.ended.length === 0 && inbox.length === 0
 
-const stop = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
+const stop = (self: Actor): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { node } = self.state
     self.state.mode = "Stopped"
@@ -565,7 +752,6 @@ const stop = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
     const isSettled = self.state.ended.length === 0
     if (node !== undefined && isSettled)
       yield* Effect.ignoreLogged(ask(self, "release the node", self.store.release(node)))
-    self.hub.publish({ _tag: "SchedulerShutdown", at: now })
   })
 
 const health = ({ attempts, state }: Actor): Effect.Effect<Health> =>
@@ -574,5 +760,6 @@ const health = ({ attempts, state }: Actor): Effect.Effect<Health> =>
     node: Option.fromNullable(state.node),
     running: attempts.size,
     isStoreAvailable: state.storeFailures === 0,
-    lastTurn: state.lastTurn
+    lastTurn: state.lastTurn,
+    attempted: state.attempted
   }))

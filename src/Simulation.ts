@@ -15,7 +15,7 @@ import { PriorityQueue } from "./PriorityQueue.ts"
 import * as Run from "./Run.ts"
 import { ofClaimed, ofStep, type SchedulerEvent } from "./SchedulerEvent.ts"
 import { BATCH, CLEANING } from "./SchedulerLoop.ts"
-import type { Step } from "./StoreAnswer.ts"
+import { DEFAULT_STORE, type Step, soonest } from "./StoreAnswer.ts"
 import type * as Trigger from "./Trigger.ts"
 
 /**
@@ -136,7 +136,7 @@ class World {
   begin(from: number): void {
     const now = Occurrences.instant(from)
     for (const { fails: _, id, takes: __, trigger, ...own } of this.#jobs) {
-      const policy = Policy.override(this.#defaults, own)
+      const policy = Policy.override(this.#defaults, { ...own, executor: Policy.DEFAULT_EXECUTOR })
       this.#ledger.declare(Job.make({ id, task: TASK, now, trigger, policy }), "replace")
       this.#told.push({ _tag: "JobAdded", at: now, jobId: id })
     }
@@ -147,7 +147,7 @@ class World {
     const now = Occurrences.instant(at)
     this.#node = this.#ledger.register(now, Duration.infinity)
     this.#cleanAt = 0
-    this.#told.push({ _tag: "SchedulerStarted", at: now, node: this.#node })
+    this.#told.push({ _tag: "SchedulerStarted", at: now, node: this.#node, store: DEFAULT_STORE })
     this.#turns(now)
   }
 
@@ -174,7 +174,8 @@ class World {
   }
 
   #nextWake(): number {
-    return this.#ledger.nextWake(this.#node, this.#attempts.size < this.#concurrency ? TASKS : NONE)
+    const executors = this.#attempts.size < this.#concurrency ? EXECUTORS : NONE
+    return soonest(this.#ledger.nextWake({ node: this.#node, tasks: TASKS, executors }))
   }
 
   /** What the scheduler's actor does in its turns, until nothing is left to be done at this instant. */
@@ -202,7 +203,7 @@ class World {
   #startReady(now: DateTime.Utc): void {
     const limit = Math.min(this.#concurrency - this.#attempts.size, BATCH)
     if (limit <= 0) return
-    const steps = this.#ledger.start(this.#node, now, limit, TASKS)
+    const steps = this.#ledger.start({ node: this.#node, now, limit, tasks: TASKS, executor: Policy.DEFAULT_EXECUTOR })
     for (const step of steps) {
       this.#told.push(...ofStep(step, undefined, now))
       this.#attempt(step)
@@ -249,6 +250,7 @@ class World {
 }
 
 const NONE: ReadonlySet<string> = new Set()
+const EXECUTORS: ReadonlySet<string> = new Set([Policy.DEFAULT_EXECUTOR])
 const SUCCEEDED: Run.Outcome = { _tag: "Succeeded" }
 const INTERRUPTED: Run.Outcome = { _tag: "Interrupted" }
 const CANCELLED: Run.Outcome = { _tag: "Cancelled" }

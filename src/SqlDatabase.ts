@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
@@ -24,6 +25,7 @@ import type * as SqlMigrations from "./SqlMigrations.ts"
 export interface Database {
   readonly sql: SqlClient.SqlClient
   readonly names: SqlMigrations.Tables
+  readonly dialect: "sqlite" | "mysql" | "pg"
   readonly isMysql: boolean
   /** Whether nobody else can write while a transaction is open. */
   readonly isAlone: boolean
@@ -58,7 +60,11 @@ export interface Patience {
  * @category constructors
  */
 export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables, patience: Patience): Database => {
-  const dialect = sql.onDialectOrElse({ sqlite: () => "sqlite", mysql: () => "mysql", orElse: () => "pg" })
+  const dialect = sql.onDialectOrElse({
+    sqlite: () => "sqlite" as const,
+    mysql: () => "mysql" as const,
+    orElse: () => "pg" as const
+  })
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
   const shared = { sql, names, isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
   const bounded = (brackets: (patience: Duration.Duration) => Brackets) => {
@@ -73,10 +79,11 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables, pati
       return alone(sql, names)
     case "mysql":
       // MariaDB has no OF.
-      return { ...shared, isMysql: true, holdFreeBoth: free, ...bounded(readCommitted) }
+      return { ...shared, dialect, isMysql: true, holdFreeBoth: free, ...bounded(readCommitted) }
     default:
       return {
         ...shared,
+        dialect,
         isMysql: false,
         holdFreeBoth: sql.literal("FOR UPDATE OF r, j SKIP LOCKED"),
         ...bounded(neverIdle)
@@ -86,8 +93,9 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables, pati
 
 const alone = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables): Database => {
   const nothing = { hold: NOTHING(sql), holdFree: NOTHING(sql), holdFreeBoth: NOTHING(sql) }
-  const transaction: Transact = (effect) => sql.withTransaction(lockAndDo(sql, names, effect))
-  return { sql, names, isMysql: false, isAlone: true, ...nothing, transaction, step: transaction }
+  const transact = withTransaction(sql, PLAIN)
+  const transaction: Transact = (effect) => failing(transact(lockAndDo(sql, names, effect)))
+  return { sql, names, dialect: "sqlite", isMysql: false, isAlone: true, ...nothing, transaction, step: transaction }
 }
 
 const NOTHING = (sql: SqlClient.SqlClient): Fragment => sql.literal("")
@@ -103,6 +111,8 @@ interface Brackets {
   readonly rollback: string
 }
 
+const PLAIN: Brackets = { begin: "BEGIN", commit: "COMMIT", rollback: "ROLLBACK" }
+
 /** Nobody waits for so long, and databases take no larger number. */
 const LONGEST = 86_400_000
 
@@ -115,10 +125,7 @@ const neverIdle = (patience: Duration.Duration): Brackets => {
   }
 }
 
-/**
- * Transactions in which every statement sees what others have committed, as PostgreSQL's do; by default those of MySQL
- * read what was there at their first read, and lock the gaps between rows.
- */
+/** As PostgreSQL's; by default they read what was there at their first read, and lock the gaps between rows. */
 const readCommitted = (patience: Duration.Duration): Brackets => {
   const seconds = Math.ceil(Math.min(Duration.toMillis(patience), LONGEST) / 1000)
   // MySQL has nothing that is for transactions alone, and an idle connection of the pool should stay.
@@ -130,6 +137,10 @@ const readCommitted = (patience: Duration.Duration): Brackets => {
   }
 }
 
+/**
+ * Transactions of which nothing is left when their COMMIT fails: the client's own would leave them open on a connection
+ * that others get next.
+ */
 const withTransaction = (
   sql: SqlClient.SqlClient,
   { begin, commit, rollback }: Brackets
@@ -140,12 +151,20 @@ const withTransaction = (
     acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
       Effect.map(Scope.extend(sql.reserve, scope), (connection) => [scope, connection] as const)
     ),
-    begin: (_) => _.executeUnprepared(begin, [], undefined),
-    savepoint: (_, id) => _.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
-    commit: (_) => _.executeUnprepared(commit, [], undefined),
-    rollback: (_) => _.executeUnprepared(rollback, [], undefined),
-    rollbackSavepoint: (_, id) => _.executeUnprepared(`ROLLBACK TO SAVEPOINT effect_sql_${id}`, [], undefined)
+    begin: (_) => send(_, begin),
+    savepoint: (_, id) => send(_, `SAVEPOINT effect_sql_${id}`),
+    commit: (_) => Effect.tapError(send(_, commit), () => Effect.ignore(send(_, rollback))),
+    rollback: (_) => send(_, rollback),
+    rollbackSavepoint: (_, id) => send(_, `ROLLBACK TO SAVEPOINT effect_sql_${id}`)
   })
+
+const send = (_: SqlConnection.Connection, text: string) => _.executeUnprepared(text, [], undefined)
+
+/** A COMMIT or a ROLLBACK that fails is a defect of the client's. */
+const failing = <A, E>(transaction: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+  Effect.catchAllDefect(transaction, (defect) =>
+    defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect)
+  )
 
 const TRIES = 10
 
@@ -157,10 +176,7 @@ const GIVEN_UP = new Set<unknown>(["40P01", "40001", 1213, 1020])
 /** Begins a transaction anew that collided with another one, as far as this is possible within the caller's. */
 const persist = <A, E>(transaction: Effect.Effect<A, E | SqlError>): Effect.Effect<A, E | SqlError> =>
   Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (outer) =>
-    Effect.catchAllDefect(transaction, (defect) =>
-      // A COMMIT that fails is a defect of the client's.
-      defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect)
-    ).pipe(Effect.retry({ times: TRIES, while: (error) => isCollision(error, Option.isSome(outer)) }))
+    Effect.retry(failing(transaction), { times: TRIES, while: (error) => isCollision(error, Option.isSome(outer)) })
   )
 
 const isCollision = (error: unknown, isNested: boolean): boolean => {
@@ -173,6 +189,15 @@ const codesOf = (error: unknown): ReadonlyArray<unknown> => {
   const { code, errno } = (error.cause ?? {}) as { readonly code?: unknown; readonly errno?: unknown }
   return [code, errno]
 }
+
+/**
+ * Another node has stored this id since it was looked for: the transaction is begun anew.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const storedMeanwhile = (id: string): SqlError =>
+  new SqlError({ cause: { code: "23505" }, message: `"${id}" was stored meanwhile` })
 
 /** What the port answers with, besides that it cannot. */
 type Refusal = JobExists | JobNotFound | RunNotFound
@@ -250,13 +275,22 @@ export const limitTo = ({ isMysql, sql }: Database, limit: number, offset = 0): 
 }
 
 /**
- * Makes MySQL read a table by an index, so that it holds no more rows than it gives.
+ * Makes a database read a table by an index, where it may choose another one: MySQL then holds no more rows than it gives,
+ * and SQLite sorts none.
  *
  * @since 0.1.0
  * @category statements
  */
-export const byIndex = ({ isMysql, sql }: Database, index: string): Fragment =>
-  isMysql ? sql`FORCE INDEX (${sql(index)})` : NOTHING(sql)
+export const byIndex = ({ dialect, sql }: Database, index: string): Fragment => {
+  switch (dialect) {
+    case "mysql":
+      return sql`FORCE INDEX (${sql(index)})`
+    case "sqlite":
+      return sql`INDEXED BY ${sql(index)}`
+    case "pg":
+      return NOTHING(sql)
+  }
+}
 
 /**
  * Joins a table to those before it, which are read first.
@@ -270,17 +304,72 @@ export const thenJoin = ({ isAlone, isMysql, sql }: Database): Fragment =>
 /** A row that is written. */
 type Row = Record<string, unknown>
 
+/** The columns that are no text, by the names of their types. */
+const TYPES: Readonly<Record<string, ReadonlySet<string>>> = {
+  bigint: new Set([
+    ...["incarnation", "anchor", "scheduled_at", "due_at", "run_at", "start_by", "next_run_at"],
+    ...["started_at", "finished_at", "keep_until", "made_at", "held"]
+  ]),
+  integer: new Set(["fired", "priority", "attempt", "failures", "crashes"])
+}
+
+const typeOf = (column: string): string =>
+  Object.keys(TYPES).find((type) => TYPES[type]?.has(column) === true) ?? "text"
+
+/** Rows as one parameter for each column, so that the text of a statement is the same for one and for many. */
+const unnest = ({ sql }: Database, columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Fragment => {
+  const arrays = columns.map(
+    (column) => sql`${rows.map((row) => row[column]) as never}::${sql.literal(`${typeOf(column)}[]`)}`
+  )
+  return sql`unnest(${sql.csv(arrays)})`
+}
+
+const listed = (sql: SqlClient.SqlClient, columns: ReadonlyArray<string>): Fragment =>
+  sql.csv(columns.map((column) => sql`${sql(column)}`))
+
+/** INSERT of so many rows, up to what becomes of those that are there already. */
+const insertInto = (db: Database, table: string, rows: ReadonlyArray<Row>): Fragment => {
+  const { dialect, sql } = db
+  if (dialect !== "pg") return sql`INSERT INTO ${sql(table)} ${sql.insert([...rows])}`
+  const columns = Object.keys(rows[0]!)
+  return sql`INSERT INTO ${sql(table)} (${listed(sql, columns)}) SELECT * FROM ${unnest(db, columns, rows)}`
+}
+
 /**
- * Stores rows, except those that are there already.
+ * Stores rows, except those whose `id` is there already; gives those that it stored. On MySQL, where another node stores the
+ * same id at the same moment, it fails with the database's own error unless `isAlone` says that none can.
  *
  * @since 0.1.0
  * @category statements
  */
-export const insertNew = (db: Database, table: string, rows: ReadonlyArray<Row>) => {
-  const { isMysql, sql } = db
-  // INSERT IGNORE would ignore everything else as well.
-  const otherwise = isMysql ? sql`ON DUPLICATE KEY UPDATE id = ${sql(table)}.id` : sql`ON CONFLICT DO NOTHING`
-  return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])} ${otherwise}`
+export const insertNew = <A extends object = { readonly id: string }>(
+  db: Database,
+  table: string,
+  rows: ReadonlyArray<Row & { readonly id: string }>,
+  { isAlone = false, returning = "id" }: { readonly isAlone?: boolean; readonly returning?: string } = {}
+): Effect.Effect<ReadonlyArray<A & { readonly id: string }>, SqlError> => {
+  const { sql } = db
+  const columns = sql.literal(returning)
+  if (!db.isMysql) {
+    return sql<
+      A & { readonly id: string }
+    >`${insertInto(db, table, rows)} ON CONFLICT (id) DO NOTHING RETURNING ${columns}`
+  }
+  return Effect.gen(function* () {
+    const ids = rows.map(({ id }) => id)
+    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(table)} WHERE ${isOneOf(db, "id", ids)}`
+    const taken = new Set(known.map(({ id }) => id))
+    const missing = rows.filter(({ id }) => !taken.has(id))
+    if (missing.length === 0) return []
+    // INSERT IGNORE would ignore everything else as well.
+    yield* isAlone
+      ? sql`${insertInto(db, table, padded(db, missing))} ON DUPLICATE KEY UPDATE id = ${sql(table)}.id`
+      : sql`${insertInto(db, table, missing)}`
+    const made = missing.map(({ id }) => id)
+    return yield* sql<
+      A & { readonly id: string }
+    >`SELECT ${columns} FROM ${sql(table)} WHERE ${isOneOf(db, "id", made)}`
+  })
 }
 
 /**
@@ -296,9 +385,44 @@ export const overwrite = (
   key: string,
   columns: ReadonlyArray<string>,
   rows: ReadonlyArray<Row>
-) => {
-  const { isMysql, sql } = db
-  const values = columns.map((column) => (isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`))
-  const otherwise = isMysql ? "ON DUPLICATE KEY UPDATE" : `ON CONFLICT (${key}) DO UPDATE SET`
-  return sql`INSERT INTO ${sql(table)} ${sql.insert([...padded(db, rows)])} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
+): Effect.Effect<ReadonlyArray<unknown>, SqlError> => {
+  const { dialect, sql } = db
+  if (dialect === "pg") return update(db, table, key, columns, rows, sql.literal(""))
+  const values = columns.map((column) =>
+    db.isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`
+  )
+  const otherwise = db.isMysql ? "ON DUPLICATE KEY UPDATE" : `ON CONFLICT (${key}) DO UPDATE SET`
+  return sql`${insertInto(db, table, padded(db, rows))} ${sql.literal(`${otherwise} ${values.join(", ")}`)}`
 }
+
+const update = (
+  db: Database,
+  table: string,
+  key: string,
+  columns: ReadonlyArray<string>,
+  rows: ReadonlyArray<Row>,
+  and: Fragment
+) => {
+  const { sql } = db
+  const all = [key, ...columns]
+  const set = columns.filter((column) => column !== "held")
+  const values = set.map((column) => sql`${sql(column)} = ${sql(`v.${column}`)}`)
+  return sql<{ readonly id: string }>`UPDATE ${sql(table)} AS t SET ${sql.csv(values)}
+    FROM ${unnest(db, all, rows)} AS v (${listed(sql, all)}) WHERE ${sql(`t.${key}`)} = ${sql(`v.${key}`)} ${and}`
+}
+
+/**
+ * Overwrites rows in one statement where they are still as a condition says, with the column `held` of `v` beside those of
+ * the table `t`; gives the ids of those that were. In PostgreSQL alone.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const overwriteHeld = (
+  db: Database,
+  table: string,
+  columns: ReadonlyArray<string>,
+  rows: ReadonlyArray<Row>,
+  isHeld: Fragment
+): Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError> =>
+  update(db, table, "id", columns, rows, db.sql`AND ${isHeld} RETURNING t.id AS id`)

@@ -5,9 +5,8 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -103,11 +102,18 @@ const operations = (
 ): Omit<Store, "timing" | "changes"> => {
   const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
   const step: Perform = (operation, effect) => refail(operation, db.step(effect))
-  const send = signal?.send ?? Effect.void
-  const change: Perform = (operation, effect) =>
-    Effect.zipLeft(perform(operation, Effect.zipLeft(effect, send)), announce)
+  const [sendWithin, send] = [signal?.sendWithin ?? Effect.void, signal?.send ?? Effect.void]
+  const changeBy =
+    (perform: Perform): Perform =>
+    (operation, effect) =>
+      Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (open) =>
+        Option.isSome(open)
+          ? Effect.zipLeft(perform(operation, Effect.zipLeft(effect, sendWithin)), announce)
+          : perform(operation, effect).pipe(Effect.zipLeft(announce), Effect.zipLeft(send))
+      )
+  const change = changeBy(perform)
   return {
-    ...jobOperations(db, change, perform),
+    ...jobOperations(db, { perform, change, changeOnce: changeBy(refail) }),
     ...runOperations(db, change, perform),
     ...tickOperations(db, step),
     ...nodeOperations(db, step, maxClockSkew)
@@ -117,9 +123,20 @@ const operations = (
 /** One operation of the port as one transaction. */
 type Perform = <A, E>(operation: string, effect: Effect.Effect<A, E | SqlError>) => Effect.Effect<A, Failure<E>>
 
-const jobOperations = (db: Database, change: Perform, perform: Perform) =>
+/** How operations are performed: `change` tells others, and `changeOnce` does so for a single statement. */
+interface Performers {
+  readonly perform: Perform
+  readonly change: Perform
+  readonly changeOnce: Perform
+}
+
+const jobOperations = (db: Database, { change, changeOnce, perform }: Performers) =>
   ({
-    add: (jobs, onConflict, onProgress) => change("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress)),
+    add: (jobs, onConflict, onProgress) => {
+      // One statement is a transaction by itself. MySQL needs more of them.
+      const isOne = jobs.length === 1 && onConflict === "fail" && !db.isMysql
+      return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress))
+    },
     get: (id) => refail("read a job", Effect.flatMap(SqlJobs.find(db, id), Effect.transposeMapOption(SqlRows.readJob))),
     list: (filter) => refail("list jobs", SqlJobs.list(db, filter)),
     update: (id, f) => change("update a job", update(db, id, f)),
@@ -148,7 +165,6 @@ const runOperations = (db: Database, change: Perform, perform: Perform) =>
         Effect.flatMap(SqlJobs.holdOne(db, id), (job) => backfill(db, job, runs(job)))
       ),
     cancel: (runId, now) => change("cancel a run", cancel(db, runId, now)),
-    cancellations: (node) => refail("list cancellations", SqlRuns.cancellations(db, node)),
     prune: (now) => perform("prune the history", SqlRuns.prune(db, now)),
     counts: refail("count", counts(db))
   }) satisfies Partial<Store>
@@ -267,7 +283,7 @@ const cancel = (
   Effect.gen(function* () {
     const seen = yield* SqlRuns.find(db, runId)
     if (Option.isNone(seen)) return yield* new RunNotFound({ runId })
-    const jobs = yield* SqlJobs.holdOf(db, [seen.value], now)
+    const { jobs } = yield* SqlJobs.holdOf(db, [seen.value])
     // It may be another one by the time its job is held.
     const run = Option.getOrElse(yield* SqlRuns.holdOne(db, runId), () => seen.value)
     const called = Run.isLive(run)
@@ -379,7 +395,7 @@ const layToRest = (db: Database, rests: ReadonlyArray<Rest>, now: DateTime.Utc):
 
 const claim = (
   db: Database,
-  { limit, now }: Parameters<Store["claim"]>[0]
+  { limit, now, start }: Parameters<Store["claim"]>[0]
 ): Effect.Effect<JobStore.Claim, StoreError | SqlError> =>
   Effect.gen(function* () {
     const [unread, jobs] = Arr.separate((yield* SqlJobs.holdDue(db, now, limit)).map(SqlJobs.readOrTell))
@@ -387,29 +403,62 @@ const claim = (
     const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
     const parked = [...unread, ...failed]
     yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
-    return { advances: yield* record(db, advances, now), parked }
+    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, start, now)
+    const claimed = yield* record(db, advances, begun, now)
+    return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
 
-/** A trigger of another module may do anything. */
 const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
-  Either.try({
-    try: () => Job.advance(job, now, load),
-    catch: (error) => ({ jobId: job.id, reason: String(error) })
+  Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
+
+/** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
+const choose = (
+  advances: ReadonlyArray<Job.Advance>,
+  { node, room, tasks }: JobStore.Start,
+  now: DateTime.Utc
+): ReadonlyMap<string, Run.Run> => {
+  const left = new Map(room)
+  const begun = new Map<string, Run.Run>()
+  // What others have to go for is still in their queue.
+  const ready = advances.filter(({ cancels }) => cancels === 0).flatMap(({ runs }) => runs.filter(Run.isActive))
+  const mine = ready.filter(({ runAt, task }) => tasks.has(task) && runAt.epochMillis <= now.epochMillis)
+  for (const run of mine.sort(inStartOrder)) {
+    const places = left.get(run.executor) ?? 0
+    if (places <= 0) continue
+    left.set(run.executor, places - 1)
+    begun.set(run.id, Run.start(run, node, now))
+  }
+  return begun
+}
+
+const inStartOrder = (a: Run.Run, b: Run.Run): number =>
+  b.priority - a.priority || a.runAt.epochMillis - b.runAt.epochMillis || (a.id < b.id ? -1 : 1)
+
+const toStarted = (
+  runs: ReadonlyArray<Run.Run>,
+  job: Job.Job,
+  begun: ReadonlyMap<string, Run.Run>
+): ReadonlyArray<JobStore.Step> =>
+  runs.flatMap(({ id }) => {
+    const run = begun.get(id)
+    return run === undefined ? [] : [{ run, job: Option.some(job), isFinished: false }]
   })
 
 /** Writes what became of due jobs. */
 const record = (
   db: Database,
   advances: ReadonlyArray<Job.Advance>,
+  begun: ReadonlyMap<string, Run.Run>,
   now: DateTime.Utc
 ): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, StoreError | SqlError> =>
   Effect.gen(function* () {
     const cancelled = yield* Effect.forEach(advances, ({ cancels, next }) => SqlRuns.makeRoom(db, next, cancels, now))
     const made = yield* SqlRuns.insert(
       db,
-      advances.flatMap(({ missed, next, runs, skipped }) =>
-        SqlRuns.toRows([...missed, ...runs, ...skipped], next, now.epochMillis)
-      )
+      advances.flatMap(({ missed, next, runs, skipped }) => {
+        const made = runs.map((run) => begun.get(run.id) ?? run)
+        return SqlRuns.toRows([...missed, ...made, ...skipped], next, now.epochMillis)
+      })
     )
     yield* SqlJobs.moveOn(
       db,
@@ -469,13 +518,13 @@ const restAll = (
 
 const start = (
   db: Database,
-  { limit, node, now, tasks }: Parameters<Store["start"]>[0]
+  options: Parameters<Store["start"]>[0]
 ): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
   Effect.gen(function* () {
     const steps: Array<JobStore.Step> = []
-    let room = tasks.size === 0 ? 0 : limit
+    let room = options.tasks.size === 0 ? 0 : options.limit
     while (room > 0) {
-      const batch = yield* startBatch(db, { limit: Math.min(room, PAGE), node, now, tasks })
+      const batch = yield* startBatch(db, { ...options, limit: Math.min(room, PAGE) })
       const started = batch.filter(({ run }) => Run.isRunning(run)).length
       steps.push(...batch)
       // What came too late left its place to others.
@@ -484,10 +533,11 @@ const start = (
     return steps
   })
 
-const startBatch = (db: Database, { limit, node, now, tasks }: Parameters<Store["start"]>[0]) =>
+const startBatch = (db: Database, options: Parameters<Store["start"]>[0]) =>
   Effect.gen(function* () {
-    const pending = yield* SqlRuns.holdPending(db, now, tasks, limit)
-    const jobs = yield* SqlJobs.holdOf(db, pending, now)
+    const { node, now } = options
+    const pending = yield* SqlRuns.holdPending(db, options)
+    const { jobs } = yield* SqlJobs.holdOf(db, pending)
     const begun = pending
       .filter(({ jobId }) => jobs.has(jobId))
       .map((was): Transition => ({ was, run: Run.start(was, node, now) }))
@@ -520,18 +570,29 @@ const settle = (
 
 const settlePage = (db: Database, settlements: Settlements, now: DateTime.Utc) =>
   Effect.gen(function* () {
-    const jobs = yield* SqlJobs.holdOf(
+    const held = yield* SqlJobs.holdOf(
       db,
-      settlements.map(({ run }) => run),
-      now
+      settlements.map(({ run }) => run)
     )
-    const settled = (yield* stillHeld(db, settlements)).map(({ outcome, run: was }): Transition => {
-      const { policy } = SqlRuns.ownJob(jobs, was) ?? SqlRuns.ORPHAN
-      return { was, run: Run.settle(was, policy, outcome, now) }
-    })
-    yield* writeTransitions(db, settled, jobs)
-    return yield* follow(db, settled, jobs, now)
+    const ends = endsOf(settlements, held, now)
+    const written = yield* SqlRuns.writeHeld(db, ends)
+    const others = settlements.filter(({ run }) => !written.has(run.id))
+    const settled = (yield* stillHeld(db, others)).map(({ outcome, run }) => endOf(run, outcome, held, now))
+    yield* writeTransitions(db, settled, held.jobs)
+    return yield* follow(db, [...ends.filter(({ run }) => written.has(run.id)), ...settled], held.jobs, now)
   })
+
+/** What becomes of attempts if they still hold their runs, once for each run, but for those that were called off. */
+const endsOf = (settlements: Settlements, held: SqlJobs.Held, now: DateTime.Utc) =>
+  [...new Map(settlements.toReversed().map((settlement) => [settlement.run.id, settlement])).values()]
+    .toReversed()
+    .filter(({ run }) => run.state.cancelled === undefined)
+    .map(({ outcome, run }) => endOf(run, outcome, held, now))
+
+const endOf = (was: Run.Running, outcome: Run.Outcome, { jobs, unread }: SqlJobs.Held, now: DateTime.Utc) => {
+  const owner = SqlRuns.ownJob(jobs, was) ?? (unread.has(was.jobId) ? SqlRuns.UNREAD : SqlRuns.ORPHAN)
+  return { was, run: Run.settle(was, owner.policy, outcome, now), attempt: was.attempt, owner }
+}
 
 /** The settlements of attempts that still hold their runs, once each, with the runs as they are stored. */
 const stillHeld = (db: Database, settlements: Settlements) =>
@@ -548,24 +609,33 @@ const stillHeld = (db: Database, settlements: Settlements) =>
 
 const nextWake = (
   db: Database,
-  { node, tasks }: Parameters<Store["nextWake"]>[0]
-): Effect.Effect<Option.Option<DateTime.Utc>, SqlError> => {
+  { executors, node, tasks }: Parameters<Store["nextWake"]>[0]
+): Effect.Effect<JobStore.Wakes, SqlError> => {
   const { names, sql } = db
-  const least = (query: Fragment) =>
-    Effect.map(sql<{ at: number | string | null }>`${query}`, ([row]) => SqlRows.millis(row?.at ?? null) ?? Infinity)
-  const queries = [
-    least(sql`SELECT MIN(due_at) AS at FROM ${sql(names.jobs)}`),
-    // The lease holds to its last millisecond.
-    least(sql`SELECT MIN(expires_at) + 1 AS at FROM ${sql(names.nodes)} WHERE id <> ${node}`)
-  ]
-  const pending = () =>
-    least(sql`SELECT MIN(r.run_at) AS at FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
-      ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
-      WHERE r.state = 'Pending' AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked'`)
-  return Effect.map(Effect.all(tasks.size === 0 ? queries : [...queries, pending()]), (times) => {
-    const wake = Math.min(...times)
-    return Number.isFinite(wake) ? Option.some(DateTime.unsafeMake(wake)) : Option.none()
-  })
+  const pending = sql`UNION ALL SELECT 'start' AS kind, (SELECT r.run_at
+    FROM ${sql(names.runs)} r ${byIndex(db, names.waiting)}
+    ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
+    WHERE r.state = 'Pending' AND ${isOneOf(db, "r.executor", [...executors])}
+      AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked' ORDER BY r.run_at LIMIT 1) AS at, NULL AS id`
+  // The lease holds to its last millisecond.
+  const rows = sql<WakeRow>`SELECT 'claim' AS kind, MIN(due_at) AS at, NULL AS id FROM ${sql(names.jobs)}
+      WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'recover' AS kind, MIN(expires_at) + 1 AS at, NULL AS id FROM ${sql(names.nodes)} WHERE id <> ${node}
+    UNION ALL SELECT 'cancel' AS kind, NULL AS at, id FROM ${sql(names.runs)} WHERE cancel_node = ${node}
+    ${tasks.size === 0 || executors.size === 0 ? sql.literal("") : pending}`
+  return Effect.map(rows, toWakes)
+}
+
+interface WakeRow {
+  readonly kind: "claim" | "start" | "recover" | "cancel"
+  readonly at: number | string | null
+  readonly id: string | null
+}
+
+const toWakes = (rows: ReadonlyArray<WakeRow>): JobStore.Wakes => {
+  const least = (kind: WakeRow["kind"]) => SqlRows.millis(rows.find((row) => row.kind === kind)?.at ?? null) ?? Infinity
+  const cancelled = rows.flatMap(({ id }) => id ?? [])
+  return { claim: least("claim"), start: least("start"), recover: least("recover"), cancelled }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,17 @@ import type * as Option from "effect/Option"
 import * as Job from "./Job.ts"
 import * as Run from "./Run.ts"
 import { JobExists, JobNotFound, type StoreError } from "./SchedulerError.ts"
-import { byIndex, type Database, inPages, isOneOf, limitTo, overwrite, PAGE } from "./SqlDatabase.ts"
+import {
+  byIndex,
+  type Database,
+  inPages,
+  insertNew,
+  isOneOf,
+  limitTo,
+  overwrite,
+  PAGE,
+  storedMeanwhile
+} from "./SqlDatabase.ts"
 import * as SqlRows from "./SqlRows.ts"
 import * as SqlRuns from "./SqlRuns.ts"
 import { type Change, isMatch, type JobFilter, type OnConflict, type Removal } from "./StoreAnswer.ts"
@@ -146,25 +156,36 @@ export const holdDue = (db: Database, now: DateTime.Utc, limit: number) => {
 }
 
 /**
- * Holds the jobs of some runs, by id; those that cannot be read are parked.
+ * The jobs of some runs by id, and the ids of those that cannot be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Held {
+  readonly jobs: ReadonlyMap<string, Job.Job>
+  readonly unread: ReadonlySet<string>
+}
+
+/**
+ * Holds the jobs of some runs. Those that cannot be read are due at once: the next claim parks them, and tells of it.
  *
  * @since 0.1.0
  * @category holding
  */
-export const holdOf = (
-  db: Database,
-  runs: ReadonlyArray<Pick<Run.Run, "jobId">>,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyMap<string, Job.Job>, SqlError> =>
+export const holdOf = (db: Database, runs: ReadonlyArray<Pick<Run.Run, "jobId">>): Effect.Effect<Held, SqlError> =>
   Effect.gen(function* () {
-    const jobs = new Map<string, Job.Job>()
-    const ids = new Set(runs.map(({ jobId }) => jobId))
-    for (const row of yield* hold(db, ids)) {
-      const job = readOrTell(row)
-      if (Either.isRight(job)) jobs.set(row.id, job.right)
-      else yield* park(db, row.id, job.left.reason, now)
-    }
-    return jobs
+    const { names, sql } = db
+    const rows = yield* hold(
+      db,
+      runs.map(({ jobId }) => jobId)
+    )
+    const [unread, jobs] = Arr.separate(rows.map(readOrTell))
+    const ids = unread.map(({ jobId }) => jobId)
+    yield* inPages(
+      ids,
+      (page) => sql`UPDATE ${sql(names.jobs)} SET due_at = 0 WHERE ${isOneOf(db, "id", page)} AND state <> 'Parked'`
+    )
+    return { jobs: new Map(jobs.map((job) => [job.id, job])), unread: new Set(ids) }
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -278,10 +299,12 @@ export const declare = (
 ): Effect.Effect<ReadonlyArray<Change>, JobExists | Failure> =>
   Effect.gen(function* () {
     const changes: Array<Change> = []
-    yield* holdAll(
-      db,
-      jobs.map(({ id }) => id)
-    )
+    if (onConflict !== "fail") {
+      yield* holdAll(
+        db,
+        jobs.map(({ id }) => id)
+      )
+    }
     for (const page of toPages(jobs)) {
       changes.push(...(yield* declarePage(db, page, onConflict)))
       yield* onProgress(changes.length)
@@ -291,14 +314,13 @@ export const declare = (
 
 const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflict: Conflict) =>
   Effect.gen(function* () {
-    const known = new Map((yield* hold(db, page.keys())).map((row) => [row.id, row]))
     const jobs = [...page.values()]
-    const taken = onConflict === "fail" ? jobs.find(({ id }) => known.has(id)) : undefined
-    if (taken !== undefined) return yield* new JobExists({ jobId: taken.id })
-    const lives = yield* insert(
-      db,
-      jobs.filter(({ id }) => !known.has(id))
-    )
+    const isNew = onConflict === "fail"
+    const known = new Map(isNew ? [] : (yield* hold(db, page.keys())).map((row) => [row.id, row]))
+    const added = isNew ? jobs : jobs.filter(({ id }) => !known.has(id))
+    const lives = yield* insert(db, added)
+    const taken = added.find(({ id }) => !lives.has(id))
+    if (taken !== undefined) return yield* isNew ? new JobExists({ jobId: taken.id }) : storedMeanwhile(taken.id)
     const changes = yield* Effect.forEach(jobs, (job): Either.Either<Change, StoreError> => {
       const row = known.get(job.id)
       if (row !== undefined) return declareAgain(row, job, onConflict)
@@ -309,17 +331,15 @@ const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflic
     return changes
   })
 
-/** Stores new jobs, and gives the incarnations that the database has counted for them. */
+/** Stores new jobs, and gives the incarnations that the database has counted for those whose ids were free. */
 const insert = (db: Database, jobs: ReadonlyArray<Job.Job>) =>
   Effect.gen(function* () {
     if (jobs.length === 0) return new Map<string, number>()
-    const { names, sql } = db
     // In one order, since each new id waits for others who store it.
     const rows = jobs.map((job) => ({ ...SqlRows.toJobColumns(job) })).sort((a, b) => (a.id < b.id ? -1 : 1))
-    yield* sql`INSERT INTO ${sql(names.jobs)} ${sql.insert(rows)}`
-    const ids = rows.map(({ id }) => id)
-    const lives = yield* sql<Pick<SqlRows.JobRow, "id" | "incarnation">>`SELECT id, incarnation
-      FROM ${sql(names.jobs)} WHERE ${isOneOf(db, "id", ids)}`
+    const lives = yield* insertNew<Pick<SqlRows.JobRow, "incarnation">>(db, db.names.jobs, rows, {
+      returning: "id, incarnation"
+    })
     return new Map(lives.map(({ id, incarnation }) => [id, Number(incarnation)]))
   })
 

@@ -9,7 +9,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 
 /**
- * The names of the tables under a prefix, and of two of their indexes.
+ * The names of the tables under a prefix, and of some of their indexes.
  *
  * @since 0.1.0
  * @category models
@@ -21,8 +21,10 @@ export interface Tables {
   readonly migrations: string
   /** The index of the jobs that are due. */
   readonly due: string
-  /** The index of the runs that may start. */
+  /** The index of the runs that may start, in the order in which they do. */
   readonly pending: string
+  /** The same in the order of their times. */
+  readonly waiting: string
 }
 
 /**
@@ -37,7 +39,8 @@ export const tables = (prefix: string, schema?: string): Tables => {
     nodes: `${place}nodes`,
     migrations: `${place}migrations`,
     due: `${prefix}jobs_due`,
-    pending: `${prefix}runs_pending`
+    pending: `${prefix}runs_pending`,
+    waiting: `${prefix}runs_waiting`
   }
 }
 
@@ -191,47 +194,67 @@ const createTables = (prefix: string, names: Tables): Effect.Effect<void, SqlErr
     yield* createTable(sql, dialect, names.nodes, nodeColumns, [])
   })
 
-/** The columns of an index. */
+/** The columns of an index, and of which rows: MySQL, which has all of them, needs what tells them apart as its first column. */
 interface Index {
-  readonly name: string
   readonly columns: string
+  readonly of?: string
+  readonly first?: string
 }
 
-const indexes = (table: string, all: Readonly<Record<string, string>>): ReadonlyArray<Index> =>
-  Object.entries(all).map(([name, columns]) => ({ name: `${table}_${name}`, columns }))
+interface NamedIndex extends Index {
+  readonly name: string
+}
+
+const indexes = (table: string, all: Readonly<Record<string, Index>>): ReadonlyArray<NamedIndex> =>
+  Object.entries(all).map(([name, index]) => ({ ...index, name: `${table}_${name}` }))
 
 const createTable = (
   sql: SqlClient.SqlClient,
   { end }: Dialect,
   name: string,
   columns: string,
-  indexes: ReadonlyArray<Index>
+  indexes: ReadonlyArray<NamedIndex>
 ) => {
-  const create = (within: string) =>
-    sql`CREATE TABLE IF NOT EXISTS ${sql(name)} (${sql.literal(columns + within)}) ${sql.literal(end)}`
+  const within = ({ columns, first, name }: NamedIndex) =>
+    `, INDEX ${name} (${first === undefined ? "" : `${first}, `}${columns})`
+  const create = (more: string) =>
+    sql`CREATE TABLE IF NOT EXISTS ${sql(name)} (${sql.literal(columns + more)}) ${sql.literal(end)}`
   return sql.onDialectOrElse({
     // It has no CREATE INDEX IF NOT EXISTS.
-    mysql: () => Effect.asVoid(create(indexes.map(({ columns, name }) => `, INDEX ${name} (${columns})`).join(""))),
+    mysql: () => Effect.asVoid(create(indexes.map((index) => within(index)).join(""))),
     orElse: () => Effect.zipRight(create(""), createIndexes(sql, name, indexes))
   })
 }
 
-const createIndexes = (sql: SqlClient.SqlClient, table: string, indexes: ReadonlyArray<Index>) =>
+const createIndexes = (sql: SqlClient.SqlClient, table: string, indexes: ReadonlyArray<NamedIndex>) =>
   Effect.forEach(
     indexes,
-    ({ columns, name }) => sql`CREATE INDEX IF NOT EXISTS ${sql(name)} ON ${sql(table)} (${sql.literal(columns)})`,
+    ({ columns, name, of }) =>
+      sql`CREATE INDEX IF NOT EXISTS ${sql(name)} ON ${sql(table)} (${sql.literal(columns)})
+        ${sql.literal(of === undefined ? "" : `WHERE ${of}`)}`,
     { discard: true }
   )
 
-const JOB_INDEXES = { due: "due_at, id", group: "job_group", keep: "keep_until" }
+const given = (column: string): Index => ({ columns: column, of: `${column} IS NOT NULL` })
 
-const RUN_INDEXES = {
-  pending: "state, priority DESC, run_at, id",
-  live: "job_id, finished_at",
-  job: "job_id, scheduled_at",
-  history: "scheduled_at",
-  keep: "keep_until",
-  cancel: "cancel_node"
+/** Each of them holds only the rows that are looked for by it: most changes of a row touch few. */
+const JOB_INDEXES: Readonly<Record<string, Index>> = {
+  due: { columns: "due_at, id", of: "due_at IS NOT NULL" },
+  group: given("job_group"),
+  keep: given("keep_until")
+}
+
+const ofPending = { of: "state = 'Pending'", first: "state" }
+
+const RUN_INDEXES: Readonly<Record<string, Index>> = {
+  pending: { columns: "executor, priority DESC, run_at, id", ...ofPending },
+  waiting: { columns: "run_at", ...ofPending },
+  running: { columns: "node, id", of: "state = 'Running'", first: "state" },
+  live: { columns: "job_id", of: "finished_at IS NULL", first: "finished_at" },
+  job: { columns: "job_id, scheduled_at" },
+  history: { columns: "scheduled_at" },
+  keep: given("keep_until"),
+  cancel: given("cancel_node")
 }
 
 /**
@@ -265,6 +288,7 @@ const runColumns = ({ identifier, text }: Dialect): string => `
   start_by BIGINT,
   instance VARCHAR(64) NOT NULL,
   priority INTEGER NOT NULL,
+  executor VARCHAR(64) NOT NULL,
   attempt INTEGER NOT NULL,
   failures INTEGER NOT NULL,
   crashes INTEGER NOT NULL,

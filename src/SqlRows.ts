@@ -12,6 +12,7 @@ import * as Job from "./Job.ts"
 import type { Retention } from "./Policy.ts"
 import * as Run from "./Run.ts"
 import { StoreError } from "./SchedulerError.ts"
+import * as SqlDefinition from "./SqlDefinition.ts"
 
 /** A BIGINT: some drivers give it as text. */
 type Bigint = number | string
@@ -75,6 +76,7 @@ export interface RunColumns {
   readonly start_by: Bigint | null
   readonly instance: string
   readonly priority: number
+  readonly executor: string
   readonly attempt: number
   readonly failures: number
   readonly crashes: number
@@ -108,9 +110,9 @@ export interface RunRow extends RunColumns {
 export const millis = (column: Bigint | null): number | null => (column === null ? null : Number(column))
 
 const decodeJob = Schema.decodeUnknownEither(Job.Job)
-const encodeJob = Schema.encodeSync(Job.Job)
+const encodeState = Schema.encodeSync(Job.JobState)
 const decodeRun = Schema.decodeUnknownEither(Run.Run)
-const encodeRun = Schema.encodeSync(Run.Run)
+const encodeCovers = Schema.encodeSync(Run.Covers)
 
 const parse = <A>(what: string, read: () => Either.Either<A, Error>): Either.Either<A, StoreError> =>
   Either.mapLeft(
@@ -130,21 +132,64 @@ const keepUntil = (end: number, { age }: Retention): number | null =>
  * @since 0.1.0
  * @category reading
  */
-export const readJob = (row: JobRow): Either.Either<Job.Job, StoreError> =>
-  parse(`job "${row.id}"`, () =>
-    decodeJob({
-      ...JSON.parse(row.definition),
-      id: row.id,
-      incarnation: Number(row.incarnation),
-      task: row.task,
-      group: row.job_group,
-      labels: JSON.parse(row.labels),
-      state: JSON.parse(row.state_detail),
-      nextRunTime: millis(row.next_run_at),
-      fired: row.fired,
-      anchor: millis(row.anchor)
-    })
-  )
+export const readJob = (row: JobRow): Either.Either<Job.Job, StoreError> => {
+  const job = readUsualJob(row)
+  return job === undefined ? parse(`job "${row.id}"`, () => decodeJob(toJson(row))) : Either.right(job)
+}
+
+const toJson = (row: JobRow): unknown => ({
+  ...JSON.parse(row.definition),
+  id: row.id,
+  incarnation: Number(row.incarnation),
+  task: row.task,
+  group: row.job_group,
+  labels: JSON.parse(row.labels),
+  state: JSON.parse(row.state_detail),
+  nextRunTime: millis(row.next_run_at),
+  fired: row.fired,
+  anchor: millis(row.anchor)
+})
+
+const ACTIVE: Job.JobState = { _tag: "Active" }
+const ACTIVE_TEXT = JSON.stringify(ACTIVE)
+const NO_LABELS = {}
+
+/** An active job is read by hand, since a claim reads many of them; whatever is out of the ordinary, by its Schema. */
+const readUsualJob = (row: JobRow): Job.Job | undefined => {
+  if (row.state_detail !== ACTIVE_TEXT || row.labels !== "{}") return undefined
+  const definition = SqlDefinition.read(row.definition)
+  const [incarnation, anchor, next] = [Number(row.incarnation), millis(row.anchor), millis(row.next_run_at)]
+  if (definition === undefined || !Number.isSafeInteger(incarnation) || !Number.isSafeInteger(row.fired))
+    return undefined
+  const [anchoredAt, nextRunTime] = [anchor === null ? Option.none() : DateTime.make(anchor), instant(next)]
+  if (Option.isNone(anchoredAt) || nextRunTime === undefined) return undefined
+  // One object written out: to spread another one takes several times as long.
+  return {
+    id: row.id,
+    incarnation,
+    task: row.task,
+    name: definition.name,
+    group: Option.fromNullable(row.job_group),
+    labels: NO_LABELS,
+    payload: definition.payload,
+    trigger: definition.trigger,
+    anchor: anchoredAt.value,
+    policy: definition.policy,
+    addedAt: definition.addedAt,
+    origin: definition.origin,
+    fired: row.fired,
+    lastPause: definition.lastPause,
+    state: ACTIVE,
+    nextRunTime
+  }
+}
+
+/** An instant or none; undefined if it is out of range. */
+const instant = (at: number | null): Option.Option<DateTime.Utc> | undefined => {
+  if (at === null) return Option.none()
+  const made = DateTime.make(at)
+  return Option.isNone(made) ? undefined : made
+}
 
 /**
  * Where a job stands.
@@ -169,17 +214,17 @@ export const toCursor = (job: Job.Job): Cursor => {
  * @category writing
  */
 export const toJobColumns = (job: Job.Job): JobColumns => {
-  const { anchor, fired, group, id, incarnation, labels, nextRunTime, state, task, ...definition } = encodeJob(job)
+  const state = job.state._tag === "Active" ? ACTIVE_TEXT : JSON.stringify(encodeState(job.state))
   return {
-    id,
-    task,
-    job_group: group,
-    labels: JSON.stringify(labels),
-    state: state._tag,
-    state_detail: JSON.stringify(state),
+    id: job.id,
+    task: job.task,
+    job_group: Option.getOrNull(job.group),
+    labels: JSON.stringify(job.labels),
+    state: job.state._tag,
+    state_detail: state,
     ...toCursor(job),
-    keep_until: state._tag === "Finished" ? keepUntil(state.at, job.policy.retention) : null,
-    definition: JSON.stringify(definition)
+    keep_until: job.state._tag === "Finished" ? keepUntil(job.state.at.epochMillis, job.policy.retention) : null,
+    definition: SqlDefinition.write(job)
   }
 }
 
@@ -201,61 +246,150 @@ export const labelPatterns = (labels: Readonly<Record<string, string>> = {}): Re
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
+ * A run, by its columns alone if its detail cannot be read: no such row may keep others from being read.
+ *
  * @since 0.1.0
  * @category reading
  */
-export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
-  parse(`run "${row.id}"`, () =>
-    decodeRun({
-      ...JSON.parse(row.detail),
-      id: row.id,
-      jobId: row.job_id,
-      incarnation: Number(row.incarnation),
-      key: row.run_key,
-      task: row.task,
-      scheduledAt: millis(row.scheduled_at),
-      dueAt: millis(row.due_at),
-      runAt: millis(row.run_at),
-      startBy: millis(row.start_by),
-      instance: row.instance,
-      priority: row.priority,
-      attempt: row.attempt,
-      failures: row.failures,
-      crashes: row.crashes
-    })
+export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> => {
+  const state = USUAL_STATES.get(row.detail) ?? readRunning(row)
+  return state === undefined ? readUnusualRun(row) : Either.right(readUsualRun(row, state))
+}
+
+const readUnusualRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
+  Either.orElse(
+    parse(`run "${row.id}"`, () => decodeRun({ ...JSON.parse(row.detail), ...toRunJson(row) })),
+    () =>
+      parse(`run "${row.id}"`, () => decodeRun({ state: toState(row), covers: null, origin: null, ...toRunJson(row) }))
   )
 
+const toRunJson = (row: RunColumns) => ({
+  id: row.id,
+  jobId: row.job_id,
+  incarnation: Number(row.incarnation),
+  key: row.run_key,
+  task: row.task,
+  scheduledAt: millis(row.scheduled_at),
+  dueAt: millis(row.due_at),
+  runAt: millis(row.run_at),
+  startBy: millis(row.start_by),
+  instance: row.instance,
+  priority: row.priority,
+  executor: row.executor,
+  attempt: row.attempt,
+  failures: row.failures,
+  crashes: row.crashes
+})
+
+type Plain = Extract<Run.RunState["_tag"], "Pending" | "Queued" | "Waiting">
+
+const detailOf = (state: unknown, covers: unknown = null, origin: unknown = null): string =>
+  JSON.stringify({ state, covers, origin })
+
+/** Those of runs that wait, stand for nothing but themselves, and come from no span: as most of them. */
+const USUAL_STATES: ReadonlyMap<string, Run.RunState> = new Map(
+  (["Pending", "Queued", "Waiting"] satisfies ReadonlyArray<Plain>).map((_tag) => [detailOf({ _tag }), { _tag }])
+)
+
+/** The state of a run under way that nobody has called off, from its columns. */
+const readRunning = ({ cancel_node, detail, node, started_at, state }: RunColumns): Run.RunState | undefined => {
+  if (state !== "Running" || node === null || started_at === null || cancel_node !== null) return undefined
+  const startedAt = Number(started_at)
+  if (detail !== detailOf({ _tag: "Running", node, startedAt })) return undefined
+  return { _tag: "Running", node, startedAt: DateTime.unsafeMake(startedAt) }
+}
+
+const readUsualRun = (row: RunColumns, state: Run.RunState): Run.Run => {
+  const scheduledAt = DateTime.unsafeMake(Number(row.scheduled_at))
+  const same = (at: Bigint) => (Number(at) === scheduledAt.epochMillis ? scheduledAt : DateTime.unsafeMake(Number(at)))
+  return {
+    id: row.id,
+    jobId: row.job_id,
+    incarnation: Number(row.incarnation),
+    key: row.run_key,
+    task: row.task,
+    scheduledAt,
+    dueAt: same(row.due_at),
+    runAt: same(row.run_at),
+    startBy: row.start_by === null ? Option.none() : Option.some(same(row.start_by)),
+    instance: row.instance,
+    priority: row.priority,
+    executor: row.executor,
+    attempt: row.attempt,
+    failures: row.failures,
+    crashes: row.crashes,
+    covers: Option.none(),
+    origin: Option.none(),
+    state
+  }
+}
+
+/** What only the detail says of some states. */
+const UNKNOWN: Readonly<Record<string, object>> = {
+  Failed: { failure: { kind: "Defect", message: "The record of the failure cannot be read." } },
+  Skipped: { reason: "maxInstances" },
+  Cancelled: { reason: "requested" }
+}
+
+const toState = ({ cancel_node, finished_at, node, started_at, state }: RunColumns): object => ({
+  _tag: state,
+  node,
+  ...(started_at === null ? {} : { startedAt: millis(started_at) }),
+  ...(finished_at === null ? {} : { finishedAt: millis(finished_at) }),
+  ...(cancel_node === null ? {} : { cancelled: "requested" }),
+  ...UNKNOWN[state]
+})
+
 /**
- * A run as columns; once it has ended, it is kept as the retention says.
+ * A run as a row; once it has ended, it is kept as the retention says. `made_at` is only written with a new one.
  *
  * @since 0.1.0
  * @category writing
  */
-export const toRunColumns = (run: Run.Run, retention: Retention): RunColumns => {
-  const { covers, dueAt, id, incarnation, instance, jobId, key, origin, runAt, scheduledAt, startBy, state, task } =
-    encodeRun(run)
-  const finishedAt = "finishedAt" in state ? state.finishedAt : null
+export const toRunRow = (run: Run.Run, retention: Retention, madeAt: number): RunRow => {
+  const state = toStateJson(run.state)
+  const finishedAt = state.finishedAt ?? null
   return {
-    id,
-    job_id: jobId,
-    incarnation,
-    run_key: key,
-    task,
-    scheduled_at: scheduledAt,
-    due_at: dueAt,
-    run_at: runAt,
-    start_by: startBy,
-    instance,
+    id: run.id,
+    job_id: run.jobId,
+    incarnation: run.incarnation,
+    run_key: run.key,
+    task: run.task,
+    scheduled_at: run.scheduledAt.epochMillis,
+    due_at: run.dueAt.epochMillis,
+    run_at: run.runAt.epochMillis,
+    start_by: Option.isSome(run.startBy) ? run.startBy.value.epochMillis : null,
+    instance: run.instance,
     priority: run.priority,
+    executor: run.executor,
     attempt: run.attempt,
     failures: run.failures,
     crashes: run.crashes,
-    state: state._tag,
-    node: "node" in state ? state.node : null,
-    cancel_node: state._tag === "Running" && state.cancelled !== undefined ? state.node : null,
-    started_at: "startedAt" in state ? (state.startedAt ?? null) : null,
+    state: run.state._tag,
+    node: run.state._tag === "Running" ? run.state.node : null,
+    cancel_node: run.state._tag === "Running" && run.state.cancelled !== undefined ? run.state.node : null,
+    started_at: state.startedAt ?? null,
     finished_at: finishedAt,
     keep_until: finishedAt === null ? null : keepUntil(finishedAt, retention),
-    detail: JSON.stringify({ state, covers, origin })
+    made_at: madeAt,
+    detail: detailOf(
+      state,
+      Option.getOrNull(Option.map(run.covers, (_) => encodeCovers(_))),
+      Option.getOrNull(run.origin)
+    )
   }
+}
+
+/** A state in its encoded form: instants as milliseconds, all else as it is. */
+const toStateJson = (state: Run.RunState): { readonly startedAt?: number; readonly finishedAt?: number } => {
+  const [startedAt, finishedAt] = [
+    "startedAt" in state ? state.startedAt : undefined,
+    "finishedAt" in state ? state.finishedAt : undefined
+  ]
+  const instants: { startedAt?: number; finishedAt?: number } = {}
+  if (startedAt !== undefined) instants.startedAt = startedAt.epochMillis
+  if (finishedAt !== undefined) instants.finishedAt = finishedAt.epochMillis
+  return startedAt === undefined && finishedAt === undefined
+    ? (state as typeof instants)
+    : ({ ...state, ...instants } as typeof instants)
 }

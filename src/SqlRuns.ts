@@ -10,6 +10,7 @@ import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import type * as Job from "./Job.ts"
 import * as Policy from "./Policy.ts"
@@ -23,6 +24,7 @@ import {
   isOneOf,
   limitTo,
   overwrite,
+  overwriteHeld,
   PAGE,
   thenJoin
 } from "./SqlDatabase.ts"
@@ -73,15 +75,23 @@ export const holdRunning = (db: Database, ids: ReadonlyArray<string>): Effect.Ef
  */
 export const holdPending = (
   db: Database,
-  now: DateTime.Utc,
-  tasks: ReadonlySet<string>,
-  limit: number
+  {
+    executor,
+    limit,
+    now,
+    tasks
+  }: {
+    readonly executor: string
+    readonly limit: number
+    readonly now: DateTime.Utc
+    readonly tasks: ReadonlySet<string>
+  }
 ): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
   const { names, sql } = db
   const rows = sql<SqlRows.RunRow>`SELECT r.* FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
     ${thenJoin(db)} ${sql(names.jobs)} j
       ON j.incarnation = r.incarnation
-    WHERE r.state = 'Pending' AND r.run_at <= ${now.epochMillis} AND ${isOneOf(db, "r.task", [...tasks])}
+    WHERE r.state = 'Pending' AND r.executor = ${executor} AND r.run_at <= ${now.epochMillis} AND ${isOneOf(db, "r.task", [...tasks])}
       AND j.state <> 'Parked'
     ORDER BY r.priority DESC, r.run_at, r.id ${limitTo(db, limit)} ${db.holdFreeBoth}`
   return Effect.flatMap(rows, read)
@@ -91,7 +101,15 @@ export const holdPending = (
  * @since 0.1.0
  * @category statements
  */
-export const read = (rows: ReadonlyArray<SqlRows.RunRow>) => Effect.forEach(rows, SqlRows.readRun)
+export const read = (rows: ReadonlyArray<SqlRows.RunRow>): Either.Either<ReadonlyArray<Run.Run>, StoreError> => {
+  const runs: Array<Run.Run> = []
+  for (const row of rows) {
+    const run = SqlRows.readRun(row)
+    if (Either.isLeft(run)) return Either.left(run.left)
+    runs.push(run.right)
+  }
+  return Either.right(runs)
+}
 
 /**
  * Writes one run as `writeAll` does.
@@ -135,12 +153,39 @@ export const writeAll = (
   ownerOf: (run: Run.Run) => Owner | undefined
 ): Effect.Effect<unknown, SqlError> =>
   inPages(runs, (page) => {
-    const rows = page.map((run) => ({
-      ...SqlRows.toRunColumns(run, (ownerOf(run) ?? ORPHAN).policy.retention),
-      made_at: 0
-    }))
+    const rows = page.map((run) => toRow(run, ownerOf(run) ?? ORPHAN, 0))
     return overwrite(db, db.names.runs, "id", CHANGING, rows)
   })
+
+/** A run as a row, with columns for whichever statement writes it. */
+type Row = SqlRows.RunRow & Record<string, unknown>
+
+const toRow = (run: Run.Run, { policy }: Owner, madeAt: number): Row =>
+  SqlRows.toRunRow(run, policy.retention, madeAt) as Row
+
+/** What became of an attempt that held a run. */
+interface Held {
+  readonly run: Run.Run
+  readonly attempt: number
+  readonly owner: Owner
+}
+
+/**
+ * Writes what became of attempts that still hold their runs, and that nobody has called off, without reading the runs;
+ * gives the ids of those. On databases that cannot do so, none are.
+ *
+ * @since 0.1.0
+ * @category statements
+ */
+export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect<ReadonlySet<string>, SqlError> => {
+  if (db.dialect !== "pg" || all.length === 0) return Effect.succeed(new Set())
+  const isHeld = db.sql`t.attempt = v.held AND t.state = 'Running' AND t.cancel_node IS NULL`
+  const rows = all.map(({ attempt, owner, run }) => Object.assign(toRow(run, owner, 0), { held: attempt }))
+  return Effect.map(
+    overwriteHeld(db, db.names.runs, [...CHANGING, "held"], rows, isHeld),
+    (written) => new Set(written.map(({ id }) => id))
+  )
+}
 
 /**
  * A run whose job is gone, or in another life.
@@ -149,6 +194,14 @@ export const writeAll = (
  * @category constants
  */
 export const ORPHAN = { policy: orphanPolicy }
+
+/**
+ * A run whose job cannot be read: it goes on when that has been mended.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const UNREAD = { policy: Policy.defaults }
 
 /**
  * The job that a run belongs to, if it still leads the same life.
@@ -172,23 +225,9 @@ export const insert = (
   rows: ReadonlyArray<SqlRows.RunRow>
 ): Effect.Effect<ReadonlySet<string>, SqlError> =>
   Effect.map(
-    inPages(rows, (page) => insertPage(db, page)),
-    (ids) => new Set(ids)
+    inPages(rows, (page) => insertNew(db, db.names.runs, page as ReadonlyArray<Row>, { isAlone: true })),
+    (made) => new Set(made.map(({ id }) => id))
   )
-
-const insertPage = (db: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
-  Effect.gen(function* () {
-    const { names, sql } = db
-    const ids = rows.map(({ id }) => id)
-    const known = yield* sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE ${isOneOf(db, "id", ids)}`
-    const taken = new Set(known.map(({ id }) => id))
-    yield* insertNew(
-      db,
-      names.runs,
-      rows.map((row) => ({ ...row }))
-    )
-    return ids.filter((id) => !taken.has(id))
-  })
 
 /**
  * The rows of new runs of one job.
@@ -196,14 +235,14 @@ const insertPage = (db: Database, rows: ReadonlyArray<SqlRows.RunRow>) =>
  * @since 0.1.0
  * @category statements
  */
-export const toRows = (runs: ReadonlyArray<Run.Run>, { policy }: Job.Job, madeAt: number) =>
-  runs.map((run): SqlRows.RunRow => ({ ...SqlRows.toRunColumns(run, policy.retention), made_at: madeAt }))
+export const toRows = (runs: ReadonlyArray<Run.Run>, job: Owner, madeAt: number): ReadonlyArray<SqlRows.RunRow> =>
+  runs.map((run) => toRow(run, job, madeAt))
 
 /**
  * @since 0.1.0
  * @category statements
  */
-export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArray<Run.Run>, SqlError> => {
   const { names, sql } = db
   const { after, from, jobId, limit = 100, order, states, task, to } = filter
   const [direction, beyond] = order === "oldest" ? [sql`ASC`, sql`>`] : [sql`DESC`, sql`<`]
@@ -217,8 +256,16 @@ export const list = (db: Database, filter: RunFilter): Effect.Effect<ReadonlyArr
   ]
   const rows = sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${sql.and(where)}
     ORDER BY scheduled_at ${direction}, id ${direction} ${limitTo(db, limit)}`
-  return Effect.flatMap(rows, read)
+  return Effect.flatMap(rows, readable)
 }
+
+/** A newer version may know states that this one does not; such runs are left out with a warning. */
+const readable = (rows: ReadonlyArray<SqlRows.RunRow>): Effect.Effect<ReadonlyArray<Run.Run>> =>
+  Effect.gen(function* () {
+    const [unread, runs] = Arr.separate(rows.map((row) => SqlRows.readRun(row)))
+    for (const error of unread) yield* Effect.logWarning("A run cannot be read", error)
+    return runs
+  })
 
 const isBeyond = (
   sql: SqlClient.SqlClient,
@@ -406,16 +453,6 @@ export const inherit = (db: Database, was: Run.Run, job: Job.Job): Effect.Effect
     return yield* Effect.forEach(heirs, (run) => write(db, run, job))
   })
 }
-
-/**
- * @since 0.1.0
- * @category statements
- */
-export const cancellations = ({ names, sql }: Database, node: string): Effect.Effect<ReadonlyArray<string>, SqlError> =>
-  Effect.map(
-    sql<{ id: string }>`SELECT id FROM ${sql(names.runs)} WHERE cancel_node = ${node}`,
-    Arr.map(({ id }) => id)
-  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the end of history

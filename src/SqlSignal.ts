@@ -3,11 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 
@@ -19,7 +18,10 @@ import * as Stream from "effect/Stream"
  * @category models
  */
 export interface Signal {
-  readonly send: Effect.Effect<void, SqlError>
+  /** Tells it with the transaction that the caller has open. */
+  readonly sendWithin: Effect.Effect<void, SqlError>
+  /** Tells it now; callers at the same time are one hint. Who is told by nobody looks with the next poll. */
+  readonly send: Effect.Effect<void>
   readonly received: Stream.Stream<void>
 }
 
@@ -51,12 +53,11 @@ const SETTLED = Duration.millis(100)
 export const make = (client: SqlClient.SqlClient, channel: string): Signal | undefined => {
   if (!isListener(client) || channel.length >= LONGEST) return undefined
   const self = crypto.randomUUID()
+  const notify = (sender: string) => Effect.asVoid(client`SELECT pg_notify(${channel}, ${sender})`)
   return {
-    send: Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (open) => {
-      // A node that changes something knows of it, but not when the caller's own transaction ends.
-      const isOwn = Option.exists(open, ([, depth]) => depth === 0)
-      return Effect.asVoid(client`SELECT pg_notify(${channel}, ${isOwn ? self : "anyone"})`)
-    }),
+    // A node knows of what it changes, but not of when the caller's own transaction ends.
+    sendWithin: notify("anyone"),
+    send: onceAtATime(Effect.ignore(notify(self))),
     received: listen(client, channel, self).pipe(
       Stream.catchAllCause(() => Stream.empty),
       Stream.repeat(Schedule.spaced(PAUSE)),
@@ -72,4 +73,33 @@ const listen = (client: Listener, channel: string, self: string): Stream.Stream<
   const watch = Effect.forever(Effect.delay(probe, WATCH))
   const begun = Stream.fromEffect(Effect.delay(probe, SETTLED))
   return Stream.merge(Stream.as(others, undefined), Stream.concat(begun, Stream.fromEffect(watch)))
+}
+
+/** How often one caller tells it for others who come meanwhile. */
+const MOST = 10
+
+/**
+ * Whoever comes while it is under way leaves it to do so once more for all of them: a database lets one transaction at a
+ * time commit with such a hint in it.
+ */
+const onceAtATime = (effect: Effect.Effect<void>): Effect.Effect<void> => {
+  let isUnderWay = false
+  let isWanted = false
+  return Effect.suspend(() => {
+    isWanted = true
+    if (isUnderWay) return Effect.void
+    isUnderWay = true
+    const again = Effect.suspend(() => {
+      isWanted = false
+      return effect
+    })
+    return Effect.repeat(again, { while: () => isWanted, times: MOST }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          isUnderWay = false
+        })
+      ),
+      Effect.asVoid
+    )
+  })
 }

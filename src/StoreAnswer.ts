@@ -10,6 +10,14 @@ import { defaults, type Policy } from "./Policy.ts"
 import type * as Run from "./Run.ts"
 
 /**
+ * The name of the store of jobs for which nobody named another one.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const DEFAULT_STORE = "default"
+
+/**
  * What `add` does with an id that is taken: refuse, put the new job in the place of the old one, or leave the old one.
  *
  * @since 0.1.0
@@ -76,6 +84,18 @@ export interface ClaimedJob extends Job.Advance {
 }
 
 /**
+ * Who starts what it claims: a node, of these tasks, with so much room on its executors by their names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Start {
+  readonly node: string
+  readonly tasks: ReadonlySet<string>
+  readonly room: ReadonlyMap<string, number>
+}
+
+/**
  * What one claim made of the due jobs.
  *
  * @since 0.1.0
@@ -85,6 +105,8 @@ export interface Claim {
   readonly advances: ReadonlyArray<ClaimedJob>
   /** Jobs that could not be read and were parked: id and reason. */
   readonly parked: ReadonlyArray<{ readonly jobId: string; readonly reason: string }>
+  /** What was started at once; the runs of `advances` are as they were before. */
+  readonly started: ReadonlyArray<Step>
 }
 
 /**
@@ -95,6 +117,8 @@ export interface Claim {
  * @category models
  */
 export interface JobFilter {
+  /** One of the stores of a scheduler; without it, all of them. A store itself does not look at it. */
+  readonly store?: string | undefined
   readonly group?: string | undefined
   readonly task?: string | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
@@ -112,6 +136,8 @@ export interface JobFilter {
  * @category models
  */
 export interface RunFilter {
+  /** One of the stores of a scheduler; without it, all of them. A store itself does not look at it. */
+  readonly store?: string | undefined
   readonly jobId?: string | undefined
   readonly task?: string | undefined
   readonly states?: ReadonlyArray<Run.RunState["_tag"]> | undefined
@@ -121,6 +147,28 @@ export interface RunFilter {
   readonly order?: "newest" | "oldest" | undefined
   readonly limit?: number | undefined
 }
+
+/**
+ * When the next claim, start and recovery may find something, in milliseconds since 1970 and `Infinity` if never; and the
+ * runs of the node that somebody has called off: it has to interrupt them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wakes {
+  readonly claim: number
+  readonly start: number
+  readonly recover: number
+  readonly cancelled: ReadonlyArray<string>
+}
+
+/**
+ * The first time at which there may be something to do.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const soonest = ({ claim, recover, start }: Wakes): number => Math.min(claim, start, recover)
 
 /**
  * How much a store holds: jobs, and runs that wait for their job, for a slot, or are under way.

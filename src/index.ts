@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Audit from "./Audit.ts"
 export * as CivilTime from "./CivilTime.ts"
 export * as CronExpression from "./CronExpression.ts"
 export * as Crontab from "./Crontab.ts"

@@ -74,7 +74,6 @@ export const turnOperations: ReadonlyArray<Operation> = [
   "claim",
   "start",
   "settle",
-  "cancellations",
   "prune",
   "counts",
   "nextWake"

@@ -555,6 +555,7 @@ describe("Job.advance", () => {
       startBy: Option.some(at("00:01:30")),
       instance: "2026-01-01T00:01:00.000Z",
       priority: 3,
+      executor: "default",
       attempt: 0,
       failures: 0,
       crashes: 0,
@@ -1110,7 +1111,8 @@ describe("Job.isSameDeclaration", () => {
     retry: { retry: { times: 1 } },
     timeout: { timeout: "1 second" },
     retention: { retention: { count: 1 } },
-    priority: { priority: 1 }
+    priority: { priority: 1 },
+    executor: { executor: "cpu" }
   } satisfies Partial<Record<keyof Policy.Policy, Policy.PolicyOptions>>
   for (const [field, options] of Object.entries<Policy.PolicyOptions>(policies)) {
     it(`sees another ${field}`, () => {

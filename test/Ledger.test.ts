@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, DateTime, Duration, FastCheck, Option } from "effect"
+import * as Audit from "../src/Audit.ts"
 import * as Job from "../src/Job.ts"
 import { Ledger } from "../src/Ledger.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
-import type { Claim } from "../src/StoreAnswer.ts"
+import { type Claim, soonest } from "../src/StoreAnswer.ts"
 import * as Trigger from "../src/Trigger.ts"
 
 /** A time of day of 1 January 2026, UTC. */
@@ -26,6 +27,8 @@ const jobOf = ({ id = "job", now = midnight, task = "Task", trigger = minutely, 
   Job.make({ id, task, now, trigger, policy: Policy.override(Policy.defaults, options) })
 
 const tasks = new Set(["Task"])
+const executor = Policy.DEFAULT_EXECUTOR
+const executors = new Set([executor])
 
 const ledgerOf = (...specs: ReadonlyArray<Spec>) => {
   const ledger = new Ledger()
@@ -39,7 +42,7 @@ const scene = (...specs: ReadonlyArray<Spec>) => {
   const claim = (clock: string) => ledger.claim(at(clock), Infinity)
   const start = (clock: string, limit = Infinity) =>
     ledger
-      .start("node", at(clock), limit, tasks)
+      .start({ node: "node", now: at(clock), limit, tasks, executor })
       .map(({ run }) => run)
       .filter(Run.isRunning)
   const settle = (run: Run.Running, clock: string, outcome: Run.Outcome = { _tag: "Succeeded" }) =>
@@ -352,7 +355,7 @@ describe("a spaced job", () => {
     const { job, ledger } = scene({ ...spaced, onCrash: "abandon" })
     const node = ledger.register(midnight, Duration.minutes(11))
     ledger.claim(at("00:10:00"), 1)
-    ledger.start(node, at("00:10:00"), 1, tasks)
+    ledger.start({ node, now: at("00:10:00"), limit: 1, tasks, executor })
     ledger.recover(at("00:13:00"), 1)
     assert.deepStrictEqual(job().nextRunTime, Option.some(at("00:23:00")))
   })
@@ -403,7 +406,7 @@ describe("a job with nothing left", () => {
   it("is kept as finished if its retention says so, and is never due again", () => {
     const ledger = over(kept, ({ settle }, run) => settle(run, "00:02:00"))
     assert.deepStrictEqual(ledger.job("job")?.state, { _tag: "Finished", at: at("00:02:00") })
-    assert.strictEqual(ledger.nextWake("node", tasks), Infinity)
+    assert.strictEqual(soonest(ledger.nextWake({ node: "node", tasks, executors })), Infinity)
   })
 
   it("that was paused during its last run is finished by the claim after it goes on", () => {
@@ -680,7 +683,7 @@ class World {
   }
 
   start(limit: number): void {
-    const steps = this.ledger.start(this.node, this.now, limit, tasks)
+    const steps = this.ledger.start({ node: this.node, now: this.now, limit, tasks, executor })
     const started = steps.map(({ run }) => run).filter(Run.isRunning)
     assert.isAtMost(started.length, limit)
     this.held.push(...started)
@@ -707,6 +710,20 @@ class World {
     }
     this.checkRuns(jobs, runs)
     this.checkWake(jobs, runs)
+    this.checkAudit(jobs, runs)
+  }
+
+  checkAudit(jobs: ReadonlyArray<Job.Job>, runs: ReadonlyArray<Run.Run>): void {
+    const nodes = new Set([this.node])
+    const found = Audit.check({ jobs, runs, nodes, now: this.now, patience: Duration.infinity })
+    const isDueAtOnce = this.ledger.nextWake({ node: "node", tasks, executors }).claim === 0
+    const isTolerated = (finding: Audit.Finding) =>
+      (finding._tag === "JobStranded" && isDueAtOnce) ||
+      (finding._tag === "TooManyActive" && finding.active <= (this.excess.get(finding.jobId)?.active ?? 0))
+    assert.deepStrictEqual(
+      found.filter((finding) => !isTolerated(finding)),
+      []
+    )
   }
 
   checkJob(job: Job.Job, runs: ReadonlyArray<Run.Run>): void {
@@ -732,7 +749,7 @@ class World {
     }
 
     // A job that has nothing left after a pause is ended by the next claim.
-    const isDueAtOnce = this.ledger.nextWake("node", new Set()) === 0
+    const isDueAtOnce = this.ledger.nextWake({ node: "node", tasks, executors }).claim === 0
     if (Job.isFinished(job)) assert.isTrue(live.length > 0 || isDueAtOnce, `${job.id} has nothing left, and is there`)
     if (job.state._tag === "Finished") assert.isTrue(Option.isNone(job.nextRunTime))
   }
@@ -764,7 +781,7 @@ class World {
     const expected = Math.min(Infinity, ...pending, ...dueTimes)
     // What could have started already may do so now, whenever that was.
     const sooner = (wake: number) => Math.max(wake, this.now.epochMillis)
-    assert.strictEqual(sooner(this.ledger.nextWake(this.node, tasks)), sooner(expected))
+    assert.strictEqual(sooner(soonest(this.ledger.nextWake({ node: this.node, tasks, executors }))), sooner(expected))
   }
 
   /** What exceeds its limits now may do so until it has ended. */
@@ -819,7 +836,7 @@ describe("whatever is done to a ledger", () => {
       const world = new World()
       for (const step of steps) world.do(step)
       world.drain()
-      const isDueAtOnce = world.ledger.nextWake("node", new Set()) === 0
+      const isDueAtOnce = world.ledger.nextWake({ node: "node", tasks, executors }).claim === 0
       for (const job of world.ledger.list({}))
         assert.isTrue(!Job.isFinished(job) || isDueAtOnce, `${job.id} has nothing left`)
     },
@@ -833,9 +850,12 @@ describe("whatever is done to a ledger", () => {
       run(steps, (world) => {
         world.tell(world.ledger.claim(world.now, Infinity))
         world.start(Infinity)
-        assert.isAbove(world.ledger.nextWake(world.node, tasks), world.now.epochMillis)
+        assert.isAbove(soonest(world.ledger.nextWake({ node: world.node, tasks, executors })), world.now.epochMillis)
         assert.deepStrictEqual(world.ledger.claim(world.now, Infinity).advances, [])
-        assert.deepStrictEqual(world.ledger.start(world.node, world.now, Infinity, tasks), [])
+        assert.deepStrictEqual(
+          world.ledger.start({ node: world.node, now: world.now, limit: Infinity, tasks, executor }),
+          []
+        )
       }),
     { fastCheck: { numRuns: 200 } }
   )

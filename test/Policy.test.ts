@@ -19,7 +19,8 @@ const other: Policy.Policy = {
   retry: { times: 15, backoff: "exponential", delay: Duration.seconds(16), cap: Duration.seconds(17), jitter: 0.25 },
   timeout: Duration.seconds(18),
   retention: { age: Duration.seconds(23), count: 24, finishedJobs: "keep" },
-  priority: 19
+  priority: 19,
+  executor: "cpu"
 }
 
 /** The refusal of an option, whatever its type says. */
@@ -51,7 +52,8 @@ describe("Policy.defaults", () => {
       retry: { times: 0, backoff: "fixed", delay: Duration.millis(1000), cap: Duration.millis(3_600_000), jitter: 0 },
       timeout: Duration.infinity,
       retention: { age: Duration.millis(604_800_000), count: Infinity, finishedJobs: "remove" },
-      priority: 0
+      priority: 0,
+      executor: "default"
     })
   })
 })
@@ -98,6 +100,7 @@ describe("Policy.override", () => {
     { options: { timeout: "2 minutes" }, changes: { timeout: Duration.millis(120_000) } },
     { options: { priority: -7 }, changes: { priority: -7 } },
     { options: { priority: 7 }, changes: { priority: 7 } },
+    { options: { executor: "cpu" }, changes: { executor: "cpu" } },
     { options: { retry: { times: 2 } }, changes: ({ retry }) => ({ retry: { ...retry, times: 2 } }) },
     { options: { retry: { jitter: 1 } }, changes: ({ retry }) => ({ retry: { ...retry, jitter: 1 } }) },
     { options: { retry: { jitter: 0 } }, changes: ({ retry }) => ({ retry: { ...retry, jitter: 0 } }) },
@@ -195,6 +198,7 @@ describe("Policy.override", () => {
     ["catchUpLimit", [0, -1, 1.5, NaN, Infinity, 2 ** 53, "1", null], `${whole} 1`],
     ["maxInstances", [0, -1, 1.5, NaN, Infinity, 2 ** 53, "1", null], `${whole} 1`],
     ["crashLimit", [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null], `${whole} 0`],
+    ["executor", ["", "x".repeat(65)], "a name of 1 to 64 characters"],
     ["priority", [0.5, NaN, Infinity, -Infinity, 2 ** 53, "1", null, -2_147_483_647], `${whole} -2147483646`],
     ["retry.times", [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null], `${whole} 0`],
     ["retry.jitter", [-0.1, 1.1, NaN, Infinity, "much", {}], "a number from 0 to 1"],
@@ -329,7 +333,8 @@ describe("Policy.Policy", () => {
       retry: { times: 0, backoff: "fixed", delay: 1000, cap: 3_600_000, jitter: 0 },
       timeout: null,
       retention: { age: 604_800_000, count: null, finishedJobs: "remove" },
-      priority: 0
+      priority: 0,
+      executor: "default"
     })
   })
 
@@ -368,7 +373,8 @@ describe("Policy.Policy", () => {
           count: count(0),
           finishedJobs: FastCheck.constantFrom("remove" as const, "keep" as const)
         }),
-        priority: FastCheck.integer({ min: Policy.LEAST_PRIORITY + 1 })
+        priority: FastCheck.integer({ min: Policy.LEAST_PRIORITY + 1 }),
+        executor: FastCheck.string({ minLength: 1, maxLength: 64 })
       })
     ],
     ([options]) => {

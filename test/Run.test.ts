@@ -42,6 +42,7 @@ describe("Run.make", () => {
       startBy: Option.none(),
       instance: "2026-01-01T00:05:00.000Z",
       priority: 4,
+      executor: "default",
       attempt: 0,
       failures: 0,
       crashes: 0,
@@ -103,6 +104,7 @@ describe("Run.manual", () => {
       runAt: at("00:05:00"),
       startBy: Option.some(at("00:06:00")),
       priority: 2,
+      executor: "default",
       attempt: 0,
       state: { _tag: "Pending" }
     })

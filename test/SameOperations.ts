@@ -1,11 +1,14 @@
 /** The differential test of stores: random operations, done to several stores, after each of which all must look alike. */
 import { assert } from "@effect/vitest"
-import { DateTime, Duration, Effect, FastCheck as fc, Option, Schema } from "effect"
+import { DateTime, Duration, Effect, FastCheck as fc, Schema } from "effect"
+import * as Audit from "../src/Audit.ts"
 import * as Job from "../src/Job.ts"
-import type * as JobStore from "../src/JobStore.ts"
+import * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
 import * as Trigger from "../src/Trigger.ts"
+
+const executor = Policy.DEFAULT_EXECUTOR
 
 type Store = JobStore.JobStore["Type"]
 type Perform = (store: Store, node: string) => Effect.Effect<unknown, unknown>
@@ -93,7 +96,7 @@ const operation = (now: DateTime.Utc): fc.Arbitrary<Operation> => {
   const nothing = fc.constant(undefined)
   return fc.oneof(
     one(6, "claim", nothing, () => (store) => store.claim({ now, limit: 100 })),
-    one(4, "start", nothing, () => (store, node) => store.start({ node, now, limit: 100, tasks })),
+    one(4, "start", nothing, () => (store, node) => store.start({ node, now, limit: 100, tasks, executor })),
     one(6, "settle", fc.tuple(nth, outcomes), ([n, outcome]) => settle(now, n, outcome)),
     one(2, "cancel", nth, (n) => cancel(now, n)),
     one(2, "add", fc.tuple(id, triggers, policies), ([id, trigger, policy]) => add(now, id, trigger, policy)),
@@ -117,19 +120,28 @@ const encodeJob = Schema.encodeSync(Job.Job)
 
 const look = (store: Store, node: string, now: DateTime.Utc) =>
   Effect.gen(function* () {
+    const wakes = yield* store.nextWake({ node, tasks, executors: new Set([executor]) })
     const runs = (yield* store.runs(inOrder)).map((run) => encodeRun(run))
     return JSON.parse(
       JSON.stringify({
         jobs: (yield* store.list({})).map((job) => encodeJob(job)),
         runs,
         counts: yield* store.counts,
-        cancellations: [...(yield* store.cancellations(node))].sort(),
-        wake: Option.map(yield* store.nextWake({ node, tasks }), (wake) => DateTime.max(wake, now))
+        cancellations: wakes.cancelled.toSorted(),
+        wake: Math.max(JobStore.soonest(wakes), now.epochMillis)
       }).replaceAll(node, "node")
     ) as unknown
   })
 
-/** Does the same to all stores; dies where one of them then looks different from the first. */
+/** Audits a store, but for what a job exceeds whose limits were lowered, and for the end that its next claim makes. */
+const audit = (store: Store, node: string, now: DateTime.Utc) =>
+  Effect.gen(function* () {
+    const [jobs, runs] = [yield* store.list({}), yield* store.runs(inOrder)]
+    const found = Audit.check({ jobs, runs, now, nodes: new Set([node]), patience: Duration.infinity })
+    return found.filter(({ _tag }) => _tag !== "TooManyActive" && _tag !== "JobStranded")
+  })
+
+/** Does the same to all stores; dies where one of them then looks different from the first, or does not stand an audit. */
 export const compare = (stores: ReadonlyArray<Store>, operations: ReadonlyArray<Operation>) =>
   Effect.gen(function* () {
     const nodes = yield* Effect.forEach(stores, (store) =>
@@ -140,5 +152,7 @@ export const compare = (stores: ReadonlyArray<Store>, operations: ReadonlyArray<
         Effect.zipRight(Effect.ignore(operation.perform(store, nodes[i]!)), look(store, nodes[i]!, operation.now))
       )
       for (const other of seen.slice(1)) assert.deepStrictEqual(other, seen[0])
+      for (const [i, store] of stores.entries())
+        assert.deepStrictEqual(yield* audit(store, nodes[i]!, operation.now), [])
     }
   })

@@ -477,15 +477,17 @@ describe("a store that starts runs and then fails to say so", () => {
       const store = yield* JobStore.makeMemory()
       const hasFailed = yield* Ref.make(false)
       const fail = new StoreError({ operation: "start", cause: "connection lost" })
+      const failOnce = <A>(answer: A, steps: ReadonlyArray<unknown>) =>
+        Effect.if(steps.length > 0 ? Ref.getAndSet(hasFailed, true) : Effect.succeed(true), {
+          onTrue: () => Effect.succeed(answer),
+          onFalse: () => Effect.fail(fail)
+        })
       return {
         ...store,
+        claim: (options: Parameters<typeof store.claim>[0]) =>
+          Effect.flatMap(store.claim(options), (claim) => failOnce(claim, claim.started)),
         start: (options: Parameters<typeof store.start>[0]) =>
-          Effect.flatMap(store.start(options), (steps) =>
-            Effect.if(steps.length > 0 ? Ref.getAndSet(hasFailed, true) : Effect.succeed(true), {
-              onTrue: () => Effect.succeed(steps),
-              onFalse: () => Effect.fail(fail)
-            })
-          )
+          Effect.flatMap(store.start(options), (steps) => failOnce(steps, steps))
       }
     })
   )

@@ -449,10 +449,14 @@ describe("SchedulerEvent.SchedulerEvent", () => {
   const failure: Run.Failure = { kind: "Error", message: "it broke", error: { code: 7 } }
 
   const examples: { readonly [Tag in Event["_tag"]]: Omit<Extract<Event, { readonly _tag: Tag }>, "_tag"> } = {
-    SchedulerStarted: { at, node: "node-1" },
+    SchedulerStarted: { at, node: "node-1", store: "default" },
     SchedulerPaused: { at },
     SchedulerResumed: { at },
     SchedulerShutdown: { at },
+    ExecutorAdded: { at, executor: "cpu" },
+    ExecutorRemoved: { at, executor: "cpu" },
+    JobStoreAdded: { at, store: "archive" },
+    JobStoreRemoved: { at, store: "archive" },
     JobAdded: ofJob,
     JobModified: ofJob,
     JobPaused: ofJob,
@@ -474,9 +478,9 @@ describe("SchedulerEvent.SchedulerEvent", () => {
     RunReleased: ofRun,
     HistoryPruned: { at, count: 12 },
     ClockJumped: { at, millis: -3_600_000 },
-    StoreUnavailable: { at, message: "no connection" },
-    StoreRecovered: { at },
-    LeaseLost: { at, node: "node-1" },
+    StoreUnavailable: { at, message: "no connection", store: "default" },
+    StoreRecovered: { at, store: "default" },
+    LeaseLost: { at, node: "node-1", store: "default" },
     EventsDropped: { count: 7 }
   }
   const encode = Schema.encodeUnknownSync(SchedulerEvent.SchedulerEvent)

@@ -1,4 +1,14 @@
 import { postgresClient, startPostgres } from "./Servers.ts"
+import { auditChecks } from "./SqlAuditSuite.ts"
+import { faultChecks } from "./SqlFaultSuite.ts"
+import { poisonChecks } from "./SqlPoisonSuite.ts"
+import { raceChecks } from "./SqlRaceSuite.ts"
 import { signalChecks, suite } from "./SqlStoreSuite.ts"
 
-suite({ name: "PostgreSQL", start: startPostgres, client: postgresClient }, signalChecks)
+suite({ name: "PostgreSQL", start: startPostgres, client: postgresClient }, (world) => {
+  auditChecks(world)
+  faultChecks(world)
+  poisonChecks(world)
+  raceChecks(world)
+  signalChecks(world)
+})

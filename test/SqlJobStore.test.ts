@@ -10,7 +10,10 @@ import * as SqlJobStore from "../src/SqlJobStore.ts"
 import * as Task from "../src/Task.ts"
 import * as Trigger from "../src/Trigger.ts"
 import * as SameOperations from "./SameOperations.ts"
-import { costSuite } from "./SqlStoreSuite.ts"
+import { auditChecks } from "./SqlAuditSuite.ts"
+import { faultChecks } from "./SqlFaultSuite.ts"
+import { poisonChecks } from "./SqlPoisonSuite.ts"
+import { fileSuite } from "./SqlStoreSuite.ts"
 
 const SqliteLive = SqlJobStore.layer().pipe(Layer.provide(SqliteClient.layer({ filename: ":memory:" })))
 
@@ -96,8 +99,15 @@ describe("the same operations", () => {
   )
 })
 
-costSuite({
-  name: "SQLite",
-  start: () => Promise.resolve({ url: ":memory:", stop: () => Promise.resolve() }),
-  client: (filename) => Layer.orDie(SqliteClient.layer({ filename }))
-})
+fileSuite(
+  {
+    name: "SQLite",
+    start: () => Promise.resolve({ url: ":memory:", stop: () => Promise.resolve() }),
+    client: (filename) => Layer.orDie(SqliteClient.layer({ filename }))
+  },
+  (world) => {
+    auditChecks(world)
+    faultChecks(world)
+    poisonChecks(world)
+  }
+)

@@ -75,7 +75,7 @@ type Calls = Record<Verb, (job: number) => Effect.Effect<unknown, unknown>>
 
 const makeCalls = Effect.gen(function* () {
   const [scheduler, store] = [yield* Scheduler.Scheduler, yield* JobStore.JobStore]
-  const wake = store.nextWake({ node: "bench", tasks: new Set([task.name]) })
+  const wake = store.nextWake({ node: "bench", tasks: new Set([task.name]), executors: new Set(["default"]) })
   return {
     remove: (job) => scheduler.remove(idOf(job)),
     add: (job) => scheduler.add(task, { id: idOf(job), trigger: PERIODS[job % PERIODS.length]! }),
