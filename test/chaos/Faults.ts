@@ -224,7 +224,7 @@ const killFirst: FaultPlan["disturb"] = async ({ cluster, until }) => {
 const DEFAULTS: StoreTiming = { lease: 15_000, renewal: 5000, poll: 5000 }
 
 /** As far off as a clock may be with the lease of these rows. */
-const OFF = 540
+const OFF = 150
 
 export const plans: ReadonlyArray<FaultPlan> = [
   { name: "none", nodes: nodes(3), databases: ALL, disturb: wait },
