@@ -307,10 +307,13 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
 
 const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
-    if (self.state.node === undefined) return
-    if (self.state.wakes.recover <= now.epochMillis) yield* recoverDead(self, now)
-    if (self.state.wakes.claim <= now.epochMillis) yield* claimDue(self, now)
-    if (self.state.wakes.start <= now.epochMillis) yield* startReady(self, now)
+    const { node, storeFailures, wakes } = self.state
+    if (node === undefined) return
+    // A store that failed has recovered when it has done all that it is for, also where nothing is due.
+    const isDue = (at: number) => at <= now.epochMillis || storeFailures > 0
+    if (isDue(wakes.recover)) yield* recoverDead(self, now)
+    if (isDue(wakes.claim)) yield* claimDue(self, now)
+    if (isDue(self.state.wakes.start)) yield* startReady(self, now)
   })
 
 // ---------------------------------------------------------------------------------------------------------------------

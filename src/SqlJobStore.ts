@@ -135,7 +135,7 @@ const jobOperations = (db: Database, { change, changeOnce, perform }: Performers
     add: (jobs, onConflict, onProgress) => {
       // One statement is a transaction by itself. MySQL needs more of them.
       const isOne = jobs.length === 1 && onConflict === "fail" && !db.isMysql
-      return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress))
+      return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, { onProgress }))
     },
     get: (id) => refail("read a job", Effect.flatMap(SqlJobs.find(db, id), Effect.transposeMapOption(SqlRows.readJob))),
     list: (filter) => refail("list jobs", SqlJobs.list(db, filter)),
@@ -225,7 +225,7 @@ const reconcile = (
     const declared = new Set(jobs.map(({ id }) => id))
     // Those that go and those that stay are held at once, in one order.
     const held = yield* SqlJobs.hold(db, [...declared, ...(yield* SqlJobs.list(db, { group })).map(({ id }) => id)])
-    const changes = yield* SqlJobs.declare(db, jobs, "reconcile")
+    const changes = yield* SqlJobs.declare(db, jobs, "reconcile", { held })
     const known = new Set(held.map(({ id }) => id))
     const gone = (yield* SqlJobs.list(db, { group })).filter(({ id }) => !declared.has(id) && known.has(id))
     if (absent === "remove") return { changes, absent: yield* SqlJobs.remove(db, gone, now) }
@@ -654,12 +654,13 @@ const register = ({ names, sql }: Database, now: DateTime.Utc, lease: Duration.D
   })
 
 /** Each statement for itself: a node that falls silent in a transaction would hold its row against those who bury it. */
-const renew = ({ names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
+const renew = ({ isMysql, names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
   Effect.gen(function* () {
-    yield* sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`
+    const update = sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`
+    if (!isMysql) return (yield* sql`${update} RETURNING id`).length > 0
+    yield* update
     // Afterwards: the write waits for others, who may be about to forget the node.
-    const known = yield* sql`SELECT id FROM ${sql(names.nodes)} WHERE id = ${node}`
-    return known.length > 0
+    return (yield* sql`SELECT id FROM ${sql(names.nodes)} WHERE id = ${node}`).length > 0
   })
 
 const recover = (

@@ -6,9 +6,9 @@ import { raceChecks } from "./SqlRaceSuite.ts"
 import { signalChecks, suite } from "./SqlStoreSuite.ts"
 
 suite({ name: "PostgreSQL", start: startPostgres, client: postgresClient }, (world) => {
+  raceChecks(world)
   auditChecks(world)
   faultChecks(world)
   poisonChecks(world)
-  raceChecks(world)
   signalChecks(world)
 })
