@@ -20,18 +20,17 @@ const OPTIONS: ts.CompilerOptions = {
   rewriteRelativeImportExtensions: true,
   noCheck: true,
   types: [],
-  rootDir: ROOT,
-  outDir: OUT
+  rootDir: ROOT
 }
 
 /**
- * Compiles the library as it is compiled for its package, and the children with it: `tsx` would give closures names at
- * run time, which only ours would pay for, and does things of its own while a process is idle.
+ * Compiles the library as it is compiled for its package, and a child with it: `tsx` would give closures names at run
+ * time, which only ours would pay for, and does things of its own while a process is idle.
  */
-export const compile = (): void => {
-  rmSync(OUT, { recursive: true, force: true })
-  ts.createProgram([`${ROOT}test/bench/engine-child.ts`], OPTIONS).emit()
-  writeFileSync(`${OUT}/package.json`, `{ "type": "module" }\n`)
+export const compile = (child = "engine-child", outDir = OUT): void => {
+  rmSync(outDir, { recursive: true, force: true })
+  ts.createProgram([`${ROOT}test/bench/${child}.ts`], { ...OPTIONS, outDir }).emit()
+  writeFileSync(`${outDir}/package.json`, `{ "type": "module" }\n`)
 }
 
 /** What the child answers; none if it was killed or failed. All children are in UTC, the zone that costs the least. */

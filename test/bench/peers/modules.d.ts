@@ -1,0 +1,56 @@
+/** What the SQL benchmark uses of the peers, which are not among this package's own: see `install.ts`. */
+declare module "graphile-worker" {
+  export class Logger {
+    constructor(factory: (scope: object) => (level: string, message: string) => void)
+  }
+  export interface WorkerOptions {
+    readonly connectionString: string
+    readonly logger: Logger
+    readonly concurrentJobs?: number
+    readonly maxPoolSize?: number
+    readonly localQueue?: { readonly size: number }
+    readonly completeJobBatchDelay?: number
+    readonly failJobBatchDelay?: number
+  }
+  export interface SharedOptions {
+    readonly preset: { readonly worker: WorkerOptions }
+  }
+  export interface JobSpec {
+    readonly identifier: string
+    readonly payload: unknown
+  }
+  export interface WorkerUtils {
+    readonly addJob: (identifier: string, payload: unknown) => Promise<unknown>
+    readonly addJobs: (specs: ReadonlyArray<JobSpec>) => Promise<unknown>
+  }
+  export type TaskList = Readonly<Record<string, (payload: unknown) => Promise<void>>>
+  export interface RunnerOptions extends SharedOptions {
+    readonly taskList: TaskList
+    readonly noHandleSignals: boolean
+  }
+  export const runMigrations: (options: SharedOptions) => Promise<void>
+  export const makeWorkerUtils: (options: SharedOptions) => Promise<WorkerUtils>
+  export const run: (options: RunnerOptions) => Promise<unknown>
+}
+
+declare module "pg-boss" {
+  export interface WorkOptions {
+    readonly batchSize?: number
+    readonly burstWhenBatchFull?: boolean
+    readonly localConcurrency?: number
+    readonly pollingIntervalSeconds?: number
+  }
+  export class PgBoss {
+    constructor(options: { readonly connectionString: string; readonly useListenNotify: boolean })
+    on(event: "error", listener: (error: unknown) => void): void
+    start(): Promise<unknown>
+    createQueue(name: string, options: { readonly partition: boolean; readonly notify: boolean }): Promise<void>
+    send(name: string, data: object): Promise<string | null>
+    insert(name: string, jobs: ReadonlyArray<{ readonly data: object }>): Promise<unknown>
+    work<A>(
+      name: string,
+      options: WorkOptions,
+      handler: (jobs: ReadonlyArray<{ readonly data: A }>) => Promise<void>
+    ): Promise<string>
+  }
+}

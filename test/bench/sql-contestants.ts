@@ -1,0 +1,39 @@
+/** The schedulers of the SQL benchmark under one interface, each on the same database and in a process of its own. */
+import { graphileWorker } from "./peers/graphile-worker.ts"
+import { pgBoss } from "./peers/pg-boss.ts"
+import { ours } from "./sql-ours.ts"
+
+/** What each job carries: when it was added, in microseconds of a clock that all processes of a machine share. */
+export interface Payload {
+  readonly at: number
+}
+
+export const microseconds = (): number => Number(process.hrtime.bigint() / 1000n)
+
+export interface Setting {
+  readonly url: string
+  /** Whether it is set up as its documentation says for throughput, or as it is by default. */
+  readonly isFast: boolean
+  /** What every handler does, and all that it does. */
+  readonly hit: (payload: Payload) => void
+}
+
+/** What a process does with its scheduler. */
+export interface Session {
+  readonly add: (payload: Payload) => Promise<unknown>
+  /** Adds so many jobs in one call, or in the fewest that it has. */
+  readonly addAll: (payloads: ReadonlyArray<Payload>) => Promise<unknown>
+  /** Starts to carry out jobs. */
+  readonly work: () => Promise<unknown>
+}
+
+export interface Contestant {
+  /** Connects, brings the tables up to date, and loads whatever it needs: `work` begins at once. */
+  readonly open: (setting: Setting) => Promise<Session>
+}
+
+export const contestants: Readonly<Record<string, Contestant>> = {
+  ours,
+  "graphile-worker": graphileWorker,
+  "pg-boss": pgBoss
+}
