@@ -6,6 +6,7 @@ import { contestants, microseconds, type Payload } from "./sql-contestants.ts"
 export type Order =
   | { readonly _tag: "AddEach"; readonly count: number; readonly inFlight: number }
   | { readonly _tag: "AddAll"; readonly count: number }
+  | { readonly _tag: "Recur"; readonly count: number }
   | { readonly _tag: "Work" }
 
 /** The parent is told that an order is done, and after how many milliseconds; or how often handlers were called. */
@@ -54,6 +55,8 @@ const obey = (order: Order): Promise<unknown> => {
       return addEach(order.count, order.inFlight)
     case "AddAll":
       return session.addAll(Array.from({ length: order.count }, makePayload))
+    case "Recur":
+      return session.recur(order.count)
     case "Work":
       return session.work()
   }
@@ -65,6 +68,8 @@ process.on("message", async (order: Order) => {
   tell({ _tag: "Done", millis: performance.now() - start })
 })
 
+// An orderly end, after which Node writes its profile.
+process.on("SIGTERM", () => process.exit())
 // The parent has gone.
 process.on("disconnect", () => process.exit())
 tell({ _tag: "Ready" })

@@ -23,6 +23,8 @@ export interface Session {
   readonly add: (payload: Payload) => Promise<unknown>
   /** Adds so many jobs in one call, or in the fewest that it has. */
   readonly addAll: (payloads: ReadonlyArray<Payload>) => Promise<unknown>
+  /** Adds so many jobs that are due every second, or, where there is no such thing, that add themselves anew. */
+  readonly recur: (count: number) => Promise<unknown>
   /** Starts to carry out jobs. */
   readonly work: () => Promise<unknown>
 }

@@ -1,7 +1,7 @@
 /** Our own scheduler in the SQL benchmark: the store on PostgreSQL, with its history kept. */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, ManagedRuntime, Redacted, Schema } from "effect"
-import { Executor, Scheduler, Task } from "../../src/index.ts"
+import { Executor, Scheduler, Task, Trigger } from "../../src/index.ts"
 import * as SqlJobStore from "../../src/SqlJobStore.ts"
 import type { Contestant, Payload, Setting } from "./sql-contestants.ts"
 
@@ -34,6 +34,14 @@ export const ours: Contestant = {
     return {
       add: (payload) => runtime.runPromise(scheduler.add(task, { id: name(), payload })),
       addAll: (payloads) => runtime.runPromise(scheduler.addAll(payloads.map(declare))),
+      recur: (count) =>
+        runtime.runPromise(
+          scheduler.addAll(
+            Array.from({ length: count }, () =>
+              Scheduler.job(task, { id: name(), payload: { at: 0 }, trigger: Trigger.interval({ seconds: 1 }) })
+            )
+          )
+        ),
       work: () => runtime.runPromise(scheduler.start)
     }
   }

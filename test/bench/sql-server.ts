@@ -39,8 +39,8 @@ const makeDatabase = (client: Client, admin: Client, url: string, name: string):
 })
 
 /** Settings are those of the package's PostgreSQL; only more connections are let in. */
-export const startServer = async (): Promise<DatabaseServer> => {
-  const { stop, url } = await startPostgres(["-c", "max_connections=300"])
+export const startServer = async (flags: ReadonlyArray<string> = []): Promise<DatabaseServer> => {
+  const { stop, url } = await startPostgres(["-c", "max_connections=300", ...flags])
   const admin = clientOf(url)
   let count = 0
   return {
