@@ -5,38 +5,42 @@ import { contestants, microseconds, type Payload } from "./sql-contestants.ts"
 /** What the parent asks of a child. */
 export type Order =
   | { readonly _tag: "AddEach"; readonly count: number; readonly inFlight: number }
-  | { readonly _tag: "AddAll"; readonly count: number }
+  | { readonly _tag: "AddAll"; readonly count: number; readonly instant?: number }
   | { readonly _tag: "Recur"; readonly count: number }
   | { readonly _tag: "Work" }
+  | { readonly _tag: "TellLatencies" }
 
-/** The parent is told that an order is done, and after how many milliseconds; or how often handlers were called. */
+/**
+ * The parent is told how often handlers were called, and of each order that it is done, after how many milliseconds.
+ * Latencies are microseconds from before a job was added until its handler was called.
+ */
 export type Report =
-  | { readonly _tag: "Ready" }
-  | { readonly _tag: "Done"; readonly millis: number }
   | { readonly _tag: "Hits"; readonly hits: number }
+  | { readonly _tag: "Done"; readonly millis: number; readonly latencies: ReadonlyArray<number> }
+  | { readonly _tag: "Failed"; readonly message: string }
 
 const [name, url, setup] = argv.slice(2)
 
 const tell = (report: Report): void => {
-  process.send!(report)
+  process.send?.(report)
 }
 
+/** Fewer than the longest measurement of throughput has. */
+const KEPT = 1000
+const latencies: Array<number> = []
 let [hits, told] = [0, 0]
+
+const hit = ({ at }: Payload): void => {
+  hits++
+  if (latencies.length < KEPT) latencies.push(microseconds() - at)
+}
 
 const tellHits = (): void => {
   if (hits > told) tell({ _tag: "Hits", hits })
   told = hits
 }
 
-setInterval(tellHits, 10)
-
-const session = await contestants[name!]!.open({
-  url: url!,
-  isFast: setup === "fast",
-  hit: () => {
-    hits++
-  }
-})
+const session = await contestants[name!]!.open({ url: url!, isFast: setup === "fast", hit })
 
 const makePayload = (): Payload => ({ at: microseconds() })
 
@@ -49,27 +53,40 @@ const addEach = async (count: number, inFlight: number): Promise<void> => {
   await Promise.all(Array.from({ length: inFlight }, row))
 }
 
-const obey = (order: Order): Promise<unknown> => {
+const addAll = (count: number, instant: number | undefined): Promise<unknown> => {
+  const payloads = Array.from({ length: count }, makePayload)
+  return session.addAll(payloads, instant === undefined ? undefined : new Date(instant))
+}
+
+const obey = async (order: Order): Promise<unknown> => {
   switch (order._tag) {
     case "AddEach":
       return addEach(order.count, order.inFlight)
     case "AddAll":
-      return session.addAll(Array.from({ length: order.count }, makePayload))
+      return addAll(order.count, order.instant)
     case "Recur":
       return session.recur(order.count)
     case "Work":
       return session.work()
+    case "TellLatencies":
+      return
   }
 }
 
-process.on("message", async (order: Order) => {
+const report = async (order: Order): Promise<void> => {
   const start = performance.now()
-  await obey(order)
-  tell({ _tag: "Done", millis: performance.now() - start })
-})
+  try {
+    await obey(order)
+    const told = order._tag === "TellLatencies" ? latencies : []
+    tell({ _tag: "Done", millis: performance.now() - start, latencies: told })
+  } catch (error) {
+    tell({ _tag: "Failed", message: String(error) })
+  }
+}
 
-// An orderly end, after which Node writes its profile.
+process.on("message", report)
+// In order, so that Node writes the profile that it may have been told to make.
 process.on("SIGTERM", () => process.exit())
-// The parent has gone.
 process.on("disconnect", () => process.exit())
-tell({ _tag: "Ready" })
+setInterval(tellHits, 10)
+tell({ _tag: "Done", millis: performance.now(), latencies: [] })

@@ -21,8 +21,8 @@ export interface Setting {
 /** What a process does with its scheduler. */
 export interface Session {
   readonly add: (payload: Payload) => Promise<unknown>
-  /** Adds so many jobs in one call, or in the fewest that it has. */
-  readonly addAll: (payloads: ReadonlyArray<Payload>) => Promise<unknown>
+  /** Adds so many jobs in one call, due now or at an instant. */
+  readonly addAll: (payloads: ReadonlyArray<Payload>, instant?: Date) => Promise<unknown>
   /** Adds so many jobs that are due every second, or, where there is no such thing, that add themselves anew. */
   readonly recur: (count: number) => Promise<unknown>
   /** Starts to carry out jobs. */
@@ -38,4 +38,12 @@ export const contestants: Readonly<Record<string, Contestant>> = {
   ours,
   "graphile-worker": graphileWorker,
   "pg-boss": pgBoss
+}
+
+const SECOND = 1000
+
+/** When a job that adds itself anew is due after it was due at an instant: what it missed is not made up for. */
+export const nextSecond = (due: number): number => {
+  const missed = Math.max(0, Math.floor((Date.now() - due) / SECOND))
+  return due + SECOND * (missed + 1)
 }

@@ -1,150 +1,140 @@
 /** One-off jobs in the SQL benchmark: how fast they are added, carried out, and both at once. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { progress } from "./Child.ts"
-import { Member } from "./sql-member.ts"
-import type { Database, DatabaseServer } from "./sql-server.ts"
+import { grouped } from "./Measure.ts"
+import { Board } from "./sql-board.ts"
+import {
+  type Crew,
+  type Entry,
+  fast,
+  type Place,
+  perSecond,
+  type Rate,
+  startWork,
+  until,
+  usual,
+  withCrew
+} from "./sql-crew.ts"
 
-/** A contestant in one of its two setups. */
-export interface Entry {
-  readonly contestant: string
-  readonly isFast: boolean
-  readonly label: string
-  /** Counts what is not yet recorded as done. */
-  readonly left: string
-  /** Counts what is kept of what is done. */
-  readonly kept: string
+export interface Size {
+  /** How many are added one after the other, and five times as many ten at a time. */
+  readonly each: number
+  /** How many are added at once, and carried out. */
+  readonly bulk: number
+  /** How long something that is not done is measured, in milliseconds. */
+  readonly most: number
+  readonly rounds: number
 }
 
-/** So many in so many milliseconds. */
-export interface Rate {
-  readonly count: number
-  readonly millis: number
-}
+/** Rates by what was measured. */
+type Rates = Readonly<Record<string, Rate>>
 
-export const perSecond = ({ count, millis }: Rate): number => (1000 * count) / millis
+type Measurement = (place: Place, entry: Entry, size: Size) => Promise<Rates | undefined>
 
-/** Those that work on one database, and one that adds to it. */
-export interface Crew {
-  readonly database: Database
-  readonly producer: Member
-  readonly workers: ReadonlyArray<Member>
-}
+const ROWS = 10
 
-const hits = ({ workers }: Crew): number => workers.reduce((sum, member) => sum + member.hits, 0)
-
-/** What one crew does on a database of its own. */
-export const withCrew = async <A>(
-  server: DatabaseServer,
-  { contestant, isFast }: Entry,
-  processes: number,
-  f: (crew: Crew) => Promise<A>,
-  flags: ReadonlyArray<string> = []
-): Promise<A> => {
-  const database = await server.create()
-  const options = { contestant, isFast, url: database.url }
-  const producer = await Member.start(options)
-  const workers = await Promise.all(Array.from({ length: processes }, () => Member.start({ ...options, flags })))
-  try {
-    return await f({ database, producer, workers })
-  } finally {
-    await Promise.all([producer, ...workers].map((member) => member.end(flags.length === 0 ? "SIGKILL" : "SIGTERM")))
-    await database.drop()
-  }
-}
-
-/** Until so many have been carried out and recorded, or the time is over. */
-const watch = async (crew: Crew, { left }: Entry, count: number, start: number, millis: number): Promise<Rate> => {
-  const spent = () => performance.now() - start
-  while (hits(crew) < count && spent() < millis) await sleep(5)
-  if (hits(crew) < count) return { count: hits(crew), millis: spent() }
-  while ((await crew.database.ask(left)) > 0) await sleep(2)
-  return { count, millis: spent() }
-}
-
-const startWork = (crew: Crew) => Promise.all(crew.workers.map((member) => member.order({ _tag: "Work" })))
-
-export interface Adding {
-  readonly each: Rate
-  readonly atOnce: Rate
-  readonly inBulk: Rate
-}
+export const ADDING = ["one by one", "ten at a time", "in bulk"]
 
 /** Nobody works. */
-export const measureAdding = (server: DatabaseServer, entry: Entry, each: number, bulk: number): Promise<Adding> =>
-  withCrew(server, entry, 0, async ({ producer }) => {
+export const measureAdding: Measurement = (place, entry, { bulk, each }) =>
+  withCrew({ ...place, processes: 0 }, entry, async ({ producer }) => {
     const add = async (count: number, inFlight: number): Promise<Rate> => ({
       count,
       millis: await producer.order({ _tag: "AddEach", count, inFlight })
     })
-    await add(100, 10)
-    const [one, ten] = [await add(each, 1), await add(3 * each, 10)]
-    return {
-      each: one,
-      atOnce: ten,
-      inBulk: { count: bulk, millis: await producer.order({ _tag: "AddAll", count: bulk }) }
-    }
+    await add(20 * ROWS, ROWS)
+    const [one, ten] = [await add(each, 1), await add(5 * each, ROWS)]
+    const millis = await producer.order({ _tag: "AddAll", count: bulk })
+    return { "one by one": one, "ten at a time": ten, "in bulk": { count: bulk, millis } }
   })
 
-export interface Draining {
-  readonly rate: Rate
-  readonly kept: number
-}
+export const byProcesses = (processes: number): string => (processes === 1 ? "1 process" : `${processes} processes`)
 
 /** All are there before anybody works. */
-export const measureDraining = (
-  server: DatabaseServer,
-  entry: Entry,
-  processes: number,
-  count: number,
-  millis: number,
-  flags: ReadonlyArray<string> = []
-) =>
-  withCrew(
-    server,
-    entry,
-    processes,
-    async (crew): Promise<Draining> => {
-      await crew.producer.order({ _tag: "AddAll", count })
-      const start = performance.now()
-      startWork(crew).catch((error) => progress(String(error)))
-      const rate = await watch(crew, entry, count, start, millis)
-      return { rate, kept: await crew.database.ask(entry.kept) }
-    },
-    flags
-  )
-
-/** Some work, and another one adds, one by one or in bulk. */
-export const measureThrough = (
-  server: DatabaseServer,
-  entry: Entry,
-  processes: number,
-  count: number,
-  millis: number,
-  isBulk: boolean
-) =>
-  withCrew(server, entry, processes, async (crew): Promise<Rate> => {
-    await startWork(crew)
-    await sleep(500)
+export const measureDraining: Measurement = (place, entry, { bulk, most }) =>
+  withCrew(place, entry, async (crew) => {
+    await crew.producer.order({ _tag: "AddAll", count: bulk })
     const start = performance.now()
-    crew.producer.order(isBulk ? { _tag: "AddAll", count } : { _tag: "AddEach", count, inFlight: 10 }).catch(() => {})
-    return watch(crew, entry, count, start, millis)
+    const started = startWork(crew)
+    const rate = await until(crew, entry, { count: bulk, start, most })
+    await started
+    if (rate.count === bulk) await checkHistory(crew, entry, bulk)
+    return { [byProcesses(place.processes)]: rate }
   })
 
-const tables = {
-  ours: {
-    left: "SELECT COUNT(*) FROM scheduler_jobs",
-    kept: "SELECT COUNT(*) FROM scheduler_runs WHERE state = 'Succeeded'"
-  },
-  "graphile-worker": {
-    left: "SELECT COUNT(*) FROM graphile_worker._private_jobs",
-    kept: "SELECT 0"
-  },
-  "pg-boss": {
-    left: "SELECT COUNT(*) FROM pgboss.job WHERE name = 'bench' AND state < 'completed'",
-    kept: "SELECT COUNT(*) FROM pgboss.job WHERE name = 'bench' AND state = 'completed'"
+/** What is said to be kept is kept. */
+const checkHistory = async ({ database }: Crew, { kept }: Entry, count: number): Promise<void> => {
+  const found = kept === undefined ? count : await database.ask(kept)
+  if (found !== count) throw new Error(`keeps ${found} of ${count}`)
+}
+
+/** Some wait for what another one adds, one by one or in bulk. */
+const measureThrough =
+  (isBulk: boolean): Measurement =>
+  (place, entry, { bulk, each, most }) =>
+    withCrew(place, entry, async (crew) => {
+      await startWork(crew)
+      await sleep(500)
+      const count = isBulk ? bulk : 5 * each
+      const start = performance.now()
+      const adding = crew.producer.order(
+        isBulk ? { _tag: "AddAll", count } : { _tag: "AddEach", count, inFlight: ROWS }
+      )
+      // It is ended with the others if they do not come so far.
+      adding.catch(() => {})
+      return { [throughBy(isBulk, place.processes)]: await until(crew, entry, { count, start, most }) }
+    })
+
+const throughBy = (isBulk: boolean, processes: number): string =>
+  `${isBulk ? "in bulk" : "ten at a time"}, ${byProcesses(processes)}`
+
+export const PROCESSES = [1, 4]
+
+interface Section {
+  readonly board: Board
+  readonly measure: Measurement
+  readonly processes: number
+  readonly entries: ReadonlyArray<Entry>
+}
+
+const describe = (rates: Rates): string =>
+  Object.entries(rates)
+    .map(([what, rate]) => `${what} ${grouped(perSecond(rate))}`)
+    .join(", ")
+
+/** Everybody in turn. */
+export const measureRound = async (place: Omit<Place, "processes">, section: Section, size: Size): Promise<void> => {
+  for (const entry of section.entries) {
+    const rates = await section.measure({ ...place, processes: section.processes }, entry, size)
+    if (rates === undefined) continue
+    progress(`  ${entry.label}: ${describe(rates)}`)
+    for (const [what, rate] of Object.entries(rates)) section.board.add(entry, what, rate)
   }
 }
 
-export const entries: ReadonlyArray<Entry> = Object.entries(tables).flatMap(([contestant, queries]) =>
-  [false, true].map((isFast) => ({ contestant, isFast, label: contestant + (isFast ? ", fast" : ""), ...queries }))
-)
+export interface OneOffs {
+  readonly adding: Board
+  readonly draining: Board
+  readonly through: Board
+}
+
+export const THROUGH = [false, true].flatMap((isBulk) => PROCESSES.map((processes) => throughBy(isBulk, processes)))
+
+/** By default once, for it may take long; then in rounds. */
+export const measureOneOffs = async (place: Omit<Place, "processes">, size: Size): Promise<OneOffs> => {
+  const boards = { adding: new Board(), draining: new Board(), through: new Board() }
+  const measure = (board: Board, measure: Measurement, processes: number, entries: ReadonlyArray<Entry>) =>
+    measureRound(place, { board, measure, processes, entries }, size)
+  progress(`one-off jobs by default: ${grouped(size.bulk)}, for at most ${size.most / 1000} s`)
+  await measure(boards.adding, measureAdding, 0, usual)
+  for (const processes of PROCESSES) await measure(boards.draining, measureDraining, processes, usual)
+  for (let round = 1; round <= size.rounds; round++) {
+    progress(`one-off jobs, round ${round} of ${size.rounds}: ${grouped(size.bulk)}, for at most ${size.most / 1000} s`)
+    await measure(boards.adding, measureAdding, 0, fast)
+    for (const processes of PROCESSES) {
+      await measure(boards.draining, measureDraining, processes, fast)
+      for (const isBulk of [false, true]) await measure(boards.through, measureThrough(isBulk), processes, fast)
+    }
+  }
+  return boards
+}

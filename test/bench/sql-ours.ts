@@ -1,8 +1,8 @@
-/** Our own scheduler in the SQL benchmark: the store on PostgreSQL, with its history kept. */
-import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, ManagedRuntime, Redacted, Schema } from "effect"
+/** Our own scheduler in the SQL benchmark, with its history kept. */
+import { Effect, Layer, ManagedRuntime, Schema } from "effect"
 import { Executor, Scheduler, Task, Trigger } from "../../src/index.ts"
 import * as SqlJobStore from "../../src/SqlJobStore.ts"
+import { clientOf } from "./sql-client.ts"
 import type { Contestant, Payload, Setting } from "./sql-contestants.ts"
 
 const task = Task.make("bench", { payload: Schema.Struct({ at: Schema.Number }) })
@@ -10,12 +10,15 @@ const task = Task.make("bench", { payload: Schema.Struct({ at: Schema.Number }) 
 /** What each of the others has by default, too. */
 const CONNECTIONS = 10
 
-const layer = ({ hit, isFast, url }: Setting) =>
+/** The only thing that is not as it is by default where it is set up for throughput. */
+const FAST = { concurrency: 500 }
+
+const layerOf = async ({ hit, isFast, url }: Setting) =>
   Scheduler.layer({ autoStart: false }).pipe(
     Layer.provide(Task.toLayer(task, (payload) => Effect.sync(() => hit(payload)))),
-    Layer.provide(Executor.layerFiber(isFast ? { concurrency: 500 } : {})),
+    Layer.provide(Executor.layerFiber(isFast ? FAST : {})),
     Layer.provide(SqlJobStore.layer()),
-    Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: CONNECTIONS }))
+    Layer.provide(await clientOf(url, CONNECTIONS))
   )
 
 const makeNames = () => {
@@ -24,23 +27,23 @@ const makeNames = () => {
   return () => `${prefix}-${count++}`
 }
 
-/** Jobs without a trigger: they are due as soon as they are stored. */
+/** Jobs are due as soon as they are stored unless an instant is given. */
 export const ours: Contestant = {
   open: async (setting) => {
-    const runtime = ManagedRuntime.make(layer(setting))
+    const runtime = ManagedRuntime.make(await layerOf(setting))
     const scheduler = await runtime.runPromise(Scheduler.Scheduler)
     const name = makeNames()
-    const declare = (payload: Payload) => Scheduler.job(task, { id: name(), payload })
+    const addAll = (payloads: ReadonlyArray<Payload>, trigger: Trigger.Trigger) =>
+      runtime.runPromise(
+        scheduler.addAll(payloads.map((payload) => Scheduler.job(task, { id: name(), payload, trigger })))
+      )
     return {
       add: (payload) => runtime.runPromise(scheduler.add(task, { id: name(), payload })),
-      addAll: (payloads) => runtime.runPromise(scheduler.addAll(payloads.map(declare))),
+      addAll: (payloads, instant) => addAll(payloads, instant === undefined ? Trigger.now : Trigger.at(instant)),
       recur: (count) =>
-        runtime.runPromise(
-          scheduler.addAll(
-            Array.from({ length: count }, () =>
-              Scheduler.job(task, { id: name(), payload: { at: 0 }, trigger: Trigger.interval({ seconds: 1 }) })
-            )
-          )
+        addAll(
+          Array.from({ length: count }, () => ({ at: 0 })),
+          Trigger.interval({ seconds: 1 })
         ),
       work: () => runtime.runPromise(scheduler.start)
     }

@@ -1,60 +1,110 @@
-/** The PostgreSQL of the SQL benchmark: one server, as safe as it is by default, and a new database for each entry. */
-import { PgClient } from "@effect/sql-pg"
-import { Effect, ManagedRuntime, Redacted } from "effect"
-import { startPostgres } from "../Servers.ts"
+/** The databases of the SQL benchmark: PostgreSQL as safe as it is by default, MariaDB and SQLite; one for each entry. */
+import { SqlClient } from "@effect/sql/SqlClient"
+import { Effect, ManagedRuntime } from "effect"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { findMariadb, startPostgres } from "../Servers.ts"
+import { clientOf } from "./sql-client.ts"
 
 /** A database that no other entry has used. */
 export interface Database {
   readonly url: string
+  readonly query: (statement: string) => Promise<unknown>
   /** The number that a query gives. */
   readonly ask: (query: string) => Promise<number>
+  /** Holds a snapshot of it until it is dropped, as a long report or a backup does. */
+  readonly keepSnapshot: () => Promise<void>
   readonly drop: () => Promise<void>
 }
 
 export interface DatabaseServer {
-  readonly version: string
+  readonly name: string
   readonly create: () => Promise<Database>
   readonly stop: () => Promise<void>
 }
 
-const clientOf = (url: string) =>
-  ManagedRuntime.make(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, idleTimeout: "1 hour" }))
+interface Connection {
+  readonly query: (statement: string) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
+  readonly close: () => Promise<void>
+}
 
-type Client = ReturnType<typeof clientOf>
-
-const query = (client: Client, text: string) =>
-  client.runPromise(
-    Effect.flatMap(PgClient.PgClient, (sql) => sql.unsafe<Readonly<Record<string, number | string>>>(text))
-  )
-
-const valueOf = async (client: Client, text: string) => Object.values((await query(client, text))[0] ?? {})[0]
-
-const makeDatabase = (client: Client, admin: Client, url: string, name: string): Database => ({
-  url,
-  ask: async (text) => Number(await valueOf(client, text)),
-  drop: async () => {
-    await client.dispose()
-    await query(admin, `DROP DATABASE ${name} WITH (FORCE)`)
+const connect = async (url: string): Promise<Connection> => {
+  const runtime = ManagedRuntime.make(await clientOf(url, 1))
+  return {
+    query: (statement) => runtime.runPromise(Effect.flatMap(SqlClient, (sql) => sql.unsafe(statement))),
+    close: () => runtime.dispose()
   }
-})
+}
 
-/** Settings are those of the package's PostgreSQL; only more connections are let in. */
+const valueOf = async ({ query }: Connection, statement: string) => Object.values((await query(statement))[0] ?? {})[0]
+
+const makeDatabase = async (url: string, drop: () => Promise<unknown>): Promise<Database> => {
+  const own = await connect(url)
+  const open = [own]
+  return {
+    url,
+    query: own.query,
+    ask: async (query) => Number(await valueOf(own, query)),
+    keepSnapshot: async () => {
+      const reader = await connect(url)
+      open.push(reader)
+      await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
+      await reader.query("SELECT COUNT(*) FROM pg_class")
+    },
+    drop: async () => {
+      await Promise.all(open.map(({ close }) => close()))
+      await drop()
+    }
+  }
+}
+
+/** A PostgreSQL with the settings of its package; only more connections are let in, and what `flags` say. */
 export const startServer = async (flags: ReadonlyArray<string> = []): Promise<DatabaseServer> => {
   const { stop, url } = await startPostgres(["-c", "max_connections=300", ...flags])
-  const admin = clientOf(url)
+  const admin = await connect(url)
   let count = 0
   return {
-    version: String(await valueOf(admin, "SHOW server_version")),
+    name: `PostgreSQL ${await valueOf(admin, "SHOW server_version")}`,
     create: async () => {
       const name = `bench_${count++}`
-      await query(admin, `CREATE DATABASE ${name}`)
+      await admin.query(`CREATE DATABASE ${name}`)
       const own = new URL(url)
       own.pathname = name
-      return makeDatabase(clientOf(own.href), admin, own.href, name)
+      return makeDatabase(own.href, () => admin.query(`DROP DATABASE ${name} WITH (FORCE)`))
     },
     stop: async () => {
-      await admin.dispose()
+      await admin.close()
       await stop()
     }
+  }
+}
+
+/** The MariaDB (or MySQL) of this machine, if one answers. */
+export const findMysql = async (): Promise<DatabaseServer | undefined> => {
+  const found = await findMariadb()
+  if (found === undefined) return undefined
+  const probe = await connect(found.url)
+  const name = String(await valueOf(probe, "SELECT VERSION() AS version"))
+  await probe.close()
+  await found.stop()
+  return {
+    name: name.includes("MariaDB") ? `MariaDB ${name.split("-")[0]}` : `MySQL ${name}`,
+    create: async () => {
+      const { stop, url } = (await findMariadb())!
+      return makeDatabase(url, stop)
+    },
+    stop: async () => {}
+  }
+}
+
+/** Files in a directory of their own. */
+export const startSqlite = async (): Promise<DatabaseServer> => {
+  const directory = await mkdtemp(join(tmpdir(), "scheduler-bench-"))
+  let count = 0
+  return {
+    name: "SQLite",
+    create: () => makeDatabase(`sqlite:${join(directory, `${count++}.sqlite`)}`, async () => {}),
+    stop: () => rm(directory, { recursive: true, force: true })
   }
 }

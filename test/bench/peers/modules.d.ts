@@ -18,12 +18,18 @@ declare module "graphile-worker" {
   export interface JobSpec {
     readonly identifier: string
     readonly payload: unknown
+    readonly runAt?: Date
   }
+  export type AddJob = (identifier: string, payload: unknown, spec?: { readonly runAt: Date }) => Promise<unknown>
   export interface WorkerUtils {
-    readonly addJob: (identifier: string, payload: unknown) => Promise<unknown>
+    readonly addJob: AddJob
     readonly addJobs: (specs: ReadonlyArray<JobSpec>) => Promise<unknown>
   }
-  export type TaskList = Readonly<Record<string, (payload: unknown) => Promise<void>>>
+  export interface Helpers {
+    readonly addJob: AddJob
+    readonly job: { readonly run_at: Date }
+  }
+  export type TaskList = Readonly<Record<string, (payload: unknown, helpers: Helpers) => Promise<void>>>
   export interface RunnerOptions extends SharedOptions {
     readonly taskList: TaskList
     readonly noHandleSignals: boolean
@@ -38,7 +44,12 @@ declare module "pg-boss" {
     readonly batchSize?: number
     readonly burstWhenBatchFull?: boolean
     readonly localConcurrency?: number
+    readonly notifyPollingIntervalSeconds?: number
     readonly pollingIntervalSeconds?: number
+  }
+  export interface Inserted {
+    readonly data: object
+    readonly startAfter?: Date
   }
   export class PgBoss {
     constructor(options: { readonly connectionString: string; readonly useListenNotify: boolean })
@@ -46,7 +57,7 @@ declare module "pg-boss" {
     start(): Promise<unknown>
     createQueue(name: string, options: { readonly partition: boolean; readonly notify: boolean }): Promise<void>
     send(name: string, data: object): Promise<string | null>
-    insert(name: string, jobs: ReadonlyArray<{ readonly data: object }>): Promise<unknown>
+    insert(name: string, jobs: ReadonlyArray<Inserted>): Promise<unknown>
     work<A>(
       name: string,
       options: WorkOptions,

@@ -1,0 +1,46 @@
+/** Recurring jobs in the SQL benchmark: how many firings a second there are when each job is due every second. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { progress } from "./Child.ts"
+import { grouped } from "./Measure.ts"
+import { Board } from "./sql-board.ts"
+import { type Entry, hitsOf, type Place, perSecond, type Rate, startWork, withCrew } from "./sql-crew.ts"
+import { byProcesses } from "./sql-oneoff.ts"
+
+export interface Load {
+  readonly jobs: number
+  readonly processes: number
+}
+
+export const loadText = ({ jobs, processes }: Load): string => `${grouped(jobs)} jobs, ${byProcesses(processes)}`
+
+const WARM_UP = 2000
+
+/** Firings in a window of so many milliseconds. */
+const measureFirings = (place: Place, entry: Entry, jobs: number, window: number) =>
+  withCrew(place, entry, async (crew): Promise<Rate> => {
+    await crew.producer.order({ _tag: "Recur", count: jobs })
+    await startWork(crew)
+    await sleep(WARM_UP)
+    const [start, before] = [performance.now(), hitsOf(crew)]
+    await sleep(window)
+    return { count: hitsOf(crew) - before, millis: performance.now() - start }
+  })
+
+export const measureRecurring = async (
+  place: Omit<Place, "processes">,
+  entries: ReadonlyArray<Entry>,
+  loads: ReadonlyArray<Load>,
+  window: number
+): Promise<Board> => {
+  const board = new Board()
+  for (const load of loads) {
+    progress(`firings: ${loadText(load)}, each due every second`)
+    for (const entry of entries) {
+      const rate = await measureFirings({ ...place, processes: load.processes }, entry, load.jobs, window)
+      if (rate === undefined) continue
+      progress(`  ${entry.label}: ${grouped(perSecond(rate))}`)
+      board.add(entry, loadText(load), rate)
+    }
+  }
+  return board
+}

@@ -1,0 +1,208 @@
+/** The SQL benchmark: our store beside graphile-worker and pg-boss on one PostgreSQL, and alone elsewhere. */
+import { inChild, progress } from "./Child.ts"
+import { duration, type Goal, grouped, machine, median, ratio, summary, table } from "./Measure.ts"
+import { node, versionOf } from "./peers/install.ts"
+import { type Burst, measureBurst } from "./sql-burst.ts"
+import { type Entry, fast, type Place, usual } from "./sql-crew.ts"
+import { type Latency, measureLatencies } from "./sql-latency.ts"
+import { prepare, programOf } from "./sql-member.ts"
+import { ADDING, byProcesses, measureOneOffs, PROCESSES, type Size, THROUGH } from "./sql-oneoff.ts"
+import type { Probe } from "./sql-probe.ts"
+import { type Load, loadText, measureRecurring } from "./sql-recurring.ts"
+import { type DatabaseServer, startServer } from "./sql-server.ts"
+
+interface Scale {
+  readonly oneOffs: Size
+  readonly loads: ReadonlyArray<Load>
+  /** How long firings are counted, in milliseconds. */
+  readonly window: number
+  readonly samples: number
+  readonly few: number
+  readonly many: number
+  readonly burst: number
+}
+
+const FULL: Scale = {
+  oneOffs: { each: 300, bulk: 20_000, most: 5000, rounds: 3 },
+  loads: [
+    { jobs: 1000, processes: 1 },
+    { jobs: 10_000, processes: 1 },
+    { jobs: 10_000, processes: 4 }
+  ],
+  window: 5000,
+  samples: 150,
+  few: 10_000,
+  many: 1_000_000,
+  burst: 100_000
+}
+
+const QUICK: Scale = {
+  oneOffs: { each: 200, bulk: 10_000, most: 3000, rounds: 1 },
+  loads: [
+    { jobs: 1000, processes: 1 },
+    { jobs: 10_000, processes: 4 }
+  ],
+  window: 3000,
+  samples: 50,
+  few: 10_000,
+  many: 100_000,
+  burst: 20_000
+}
+
+const MILLISECOND = 1e6
+
+type Somewhere = Omit<Place, "processes">
+
+// ---------------------------------------------------------------------------------------------------------------------
+// one-off jobs
+// ---------------------------------------------------------------------------------------------------------------------
+
+const oneOffs = async (place: Somewhere, { oneOffs: size }: Scale): Promise<ReadonlyArray<Goal>> => {
+  const { adding, draining, through } = await measureOneOffs(place, size)
+  const processes = PROCESSES.map(byProcesses)
+  console.log("one-off jobs a second, with empty handlers; the median of the rounds in which all take turns\n")
+  console.log(`${adding.table("added, nobody works", ADDING)}\n`)
+  console.log(`${draining.table(`${grouped(size.bulk)} carried out`, processes)}\n`)
+  console.log(`${through.table("added while others work", THROUGH)}\n`)
+  return [
+    ...ADDING.map((what) => adding.ahead("added", what)),
+    ...processes.map((what) => draining.ahead("carried out", what)),
+    ...THROUGH.map((what) => through.ahead("added and carried out", what))
+  ]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// recurring jobs
+// ---------------------------------------------------------------------------------------------------------------------
+
+const recurring = async (place: Somewhere, { loads, window }: Scale): Promise<ReadonlyArray<Goal>> => {
+  const board = await measureRecurring(place, fast, loads, window)
+  const columns = loads.map(loadText)
+  console.log(
+    `firings a second of jobs that are each due every second, counted for ${window / 1000} s after a warm-up;`
+  )
+  console.log("ours by an interval; the others' crons know minutes, so that each of their jobs adds itself anew: that")
+  console.log("of graphile-worker by addJob, a batch of pg-boss by insert\n")
+  console.log(`${board.table("firings a second", columns)}\n`)
+  return columns.map((what) => board.ahead("firings", what))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// latency
+// ---------------------------------------------------------------------------------------------------------------------
+
+const latencyRow = ({ count, entry, most, p50, p99 }: Latency): ReadonlyArray<string> => [
+  entry.label,
+  ...[p50, p99, most].map((millis) => duration(millis * MILLISECOND)),
+  grouped(count)
+]
+
+/** By default pg-boss carries out one job in two seconds: its queue would only grow. */
+const PROMPT = [...usual.filter(({ contestant }) => contestant !== "pg-boss"), ...fast]
+
+const latency = async (place: Somewhere, { samples }: Scale): Promise<ReadonlyArray<Goal>> => {
+  const latencies = await measureLatencies(place, PROMPT, samples)
+  const head = ["from the call that adds until the handler", "p50", "p99", "most", "jobs"]
+  console.log("latency when idle: one job every 100 ms from another process, all contestants in turn\n")
+  console.log(`${table([head, ...latencies.map(latencyRow)], 1)}\n`)
+  return []
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// many stored jobs
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Logarithmic is 1.5x, and what no cache holds any more comes on top; linear is 100x. */
+const GROWTH = 3
+
+const probe = async ({ node, server }: Somewhere, count: number): Promise<Probe> => {
+  progress(`stored: ${grouped(count)} jobs`)
+  const database = await server.create()
+  try {
+    const args = [database.url, count]
+    const answer = await inChild<Probe>({ args, program: programOf("sql-probe"), node, seconds: 180 })
+    if (answer === undefined) throw new Error("no answer")
+    return answer
+  } finally {
+    await database.drop()
+  }
+}
+
+const stored = async (place: Somewhere, scale: Scale): Promise<ReadonlyArray<Goal>> => {
+  const [few, many] = [await probe(place, scale.few), await probe(place, scale.many)]
+  const verbs = { "next wake": "nextWake", "claim 1": "claimOne", "claim 100": "claim" } as const
+  const rows = Object.entries(verbs).map(([verb, key]) => ({ verb, few: median(few[key]), many: median(many[key]) }))
+  const text = (millis: number) => duration(millis * MILLISECOND)
+  const head = ["a call", `${grouped(scale.few)} jobs`, `${grouped(scale.many)} jobs`, "ratio"]
+  console.log("our store with few jobs and with many in it: the median of 30 calls\n")
+  const cells = rows.map(({ few, many, verb }) => [verb, text(few), text(many), ratio(many / few)])
+  console.log(`${table([head, ...cells], 1)}\n`)
+  const most = Math.max(...rows.map(({ few, many }) => many / few))
+  const what = `next wake and claim at ${grouped(scale.many)} jobs to ${grouped(scale.few)}, the most`
+  return [{ what, value: ratio(most), goal: `< ${GROWTH}x`, isMet: most < GROWTH }]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// a burst
+// ---------------------------------------------------------------------------------------------------------------------
+
+const DRAINED = 10_000
+
+const burstText = (burst: Burst | undefined, count: number): string => {
+  if (burst?.rate === undefined) return "-"
+  const { count: done, millis } = burst.rate
+  return done === count ? duration(millis * MILLISECOND) : `${grouped(done)} in ${duration(millis * MILLISECOND)}`
+}
+
+const burstGoal = (count: number, { isRead, processes, rate }: Burst): Goal => ({
+  what: `${grouped(count)} at one instant, ${byProcesses(processes)}${isRead ? ", a long reader" : ""}`,
+  value: rate === undefined ? "-" : burstText({ isRead, processes, rate, entry: fast[0]! }, count),
+  goal: "< 10 s",
+  isMet: rate !== undefined && rate.count === count && rate.millis < DRAINED
+})
+
+const burst = async (place: Somewhere, { burst: count }: Scale): Promise<ReadonlyArray<Goal>> => {
+  const bursts: Array<Burst> = []
+  for (const processes of PROCESSES) {
+    for (const isRead of [false, true]) {
+      for (const entry of fast) bursts.push(await measureBurst({ ...place, processes }, entry, count, isRead))
+    }
+  }
+  const columns = PROCESSES.flatMap((processes) => [false, true].map((isRead) => ({ processes, isRead })))
+  const find = (entry: Entry, { isRead, processes }: (typeof columns)[number]) =>
+    bursts.find((burst) => burst.entry === entry && burst.processes === processes && burst.isRead === isRead)
+  const head = columns.map(({ isRead, processes }) => byProcesses(processes) + (isRead ? ", long reader" : ""))
+  const rows = fast.map((entry) => [entry.label, ...columns.map((column) => burstText(find(entry, column), count))])
+  console.log(`${grouped(count)} jobs due at one instant, until all are recorded as done; also while another client`)
+  console.log("holds a snapshot of the database open, so that no dead row can be removed\n")
+  console.log(`${table([["until done", ...head], ...rows], 1)}\n`)
+  return bursts.filter(({ entry }) => entry.contestant === "ours").map((one) => burstGoal(count, one))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// the report
+// ---------------------------------------------------------------------------------------------------------------------
+
+const intro = ({ name }: DatabaseServer): string =>
+  [
+    `sql: ${machine()}; ${name}, durable; all on Node ${versionOf("node")} beside it on one machine`,
+    `graphile-worker ${versionOf("graphile-worker")} and pg-boss ${versionOf("pg-boss")}, each by default and as its`,
+    "documentation says for throughput; ours keeps jobs' runs as history, pg-boss keeps jobs that are done,",
+    "graphile-worker deletes them; a batch of pg-boss is one call of a handler, and ends as one\n"
+  ].join("\n")
+
+/** Measures and prints it all; `--quick` measures less. */
+export const run = async (flags: ReadonlySet<string>): Promise<void> => {
+  prepare()
+  const scale = flags.has("--quick") ? QUICK : FULL
+  const server = await startServer()
+  const place = { server, node: node() }
+  const goals: Array<Goal> = []
+  try {
+    console.log(intro(server))
+    for (const section of [oneOffs, recurring, latency, stored, burst]) goals.push(...(await section(place, scale)))
+  } finally {
+    await server.stop()
+  }
+  console.log(summary(goals))
+}
