@@ -40,7 +40,8 @@ const tellHits = (): void => {
   told = hits
 }
 
-const session = await contestants[name!]!.open({ url: url!, isFast: setup === "fast", hit })
+const contestant = await contestants[name!]!()
+const session = await contestant.open({ url: url!, isFast: setup === "fast", hit })
 
 const makePayload = (): Payload => ({ at: microseconds() })
 

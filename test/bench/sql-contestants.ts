@@ -1,8 +1,4 @@
 /** The schedulers of the SQL benchmark under one interface, each on the same database and in a process of its own. */
-import { graphileWorker } from "./peers/graphile-worker.ts"
-import { pgBoss } from "./peers/pg-boss.ts"
-import { ours } from "./sql-ours.ts"
-
 /** What each job carries: when it was added, in microseconds of a clock that all processes of a machine share. */
 export interface Payload {
   readonly at: number
@@ -34,10 +30,11 @@ export interface Contestant {
   readonly open: (setting: Setting) => Promise<Session>
 }
 
-export const contestants: Readonly<Record<string, Contestant>> = {
-  ours,
-  "graphile-worker": graphileWorker,
-  "pg-boss": pgBoss
+/** Each process loads only its own. */
+export const contestants: Readonly<Record<string, () => Promise<Contestant>>> = {
+  ours: async () => (await import("./sql-ours.ts")).ours,
+  "graphile-worker": async () => (await import("./peers/graphile-worker.ts")).graphileWorker,
+  "pg-boss": async () => (await import("./peers/pg-boss.ts")).pgBoss
 }
 
 const SECOND = 1000

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { progress } from "./Child.ts"
 import { grouped } from "./Measure.ts"
-import { Board } from "./sql-board.ts"
+import type { Board } from "./sql-board.ts"
 import { type Entry, hitsOf, type Place, perSecond, type Rate, startWork, withCrew } from "./sql-crew.ts"
 import { byProcesses } from "./sql-oneoff.ts"
 
@@ -26,13 +26,16 @@ const measureFirings = (place: Place, entry: Entry, jobs: number, window: number
     return { count: hitsOf(crew) - before, millis: performance.now() - start }
   })
 
-export const measureRecurring = async (
-  place: Omit<Place, "processes">,
-  entries: ReadonlyArray<Entry>,
-  loads: ReadonlyArray<Load>,
-  window: number
-): Promise<Board> => {
-  const board = new Board()
+export interface Firings {
+  readonly board: Board
+  readonly entries: ReadonlyArray<Entry>
+  readonly loads: ReadonlyArray<Load>
+  /** How long they are counted, in milliseconds. */
+  readonly window: number
+}
+
+export const measureRecurring = async (place: Omit<Place, "processes">, firings: Firings): Promise<void> => {
+  const { board, entries, loads, window } = firings
   for (const load of loads) {
     progress(`firings: ${loadText(load)}, each due every second`)
     for (const entry of entries) {
@@ -42,5 +45,4 @@ export const measureRecurring = async (
       board.add(entry, loadText(load), rate)
     }
   }
-  return board
 }

@@ -2,14 +2,25 @@
 import { inChild, progress } from "./Child.ts"
 import { duration, type Goal, grouped, machine, median, ratio, summary, table } from "./Measure.ts"
 import { node, versionOf } from "./peers/install.ts"
+import { Board } from "./sql-board.ts"
 import { type Burst, measureBurst } from "./sql-burst.ts"
 import { type Entry, fast, type Place, usual } from "./sql-crew.ts"
 import { type Latency, measureLatencies } from "./sql-latency.ts"
 import { prepare, programOf } from "./sql-member.ts"
-import { ADDING, byProcesses, measureOneOffs, PROCESSES, type Size, THROUGH } from "./sql-oneoff.ts"
+import {
+  ADDING,
+  byProcesses,
+  measureAdding,
+  measureDraining,
+  measureOneOffs,
+  measureRound,
+  PROCESSES,
+  type Size,
+  THROUGH
+} from "./sql-oneoff.ts"
 import type { Probe } from "./sql-probe.ts"
 import { type Load, loadText, measureRecurring } from "./sql-recurring.ts"
-import { type DatabaseServer, startServer } from "./sql-server.ts"
+import { type DatabaseServer, findMysql, startServer, startSqlite } from "./sql-server.ts"
 
 interface Scale {
   readonly oneOffs: Size
@@ -76,7 +87,8 @@ const oneOffs = async (place: Somewhere, { oneOffs: size }: Scale): Promise<Read
 // ---------------------------------------------------------------------------------------------------------------------
 
 const recurring = async (place: Somewhere, { loads, window }: Scale): Promise<ReadonlyArray<Goal>> => {
-  const board = await measureRecurring(place, fast, loads, window)
+  const board = new Board()
+  await measureRecurring(place, { board, entries: fast, loads, window })
   const columns = loads.map(loadText)
   console.log(
     `firings a second of jobs that are each due every second, counted for ${window / 1000} s after a warm-up;`
@@ -180,6 +192,33 @@ const burst = async (place: Somewhere, { burst: count }: Scale): Promise<Readonl
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// elsewhere
+// ---------------------------------------------------------------------------------------------------------------------
+
+const elsewhere = async (scale: Scale): Promise<void> => {
+  const size = { ...scale.oneOffs, most: 3 * scale.oneOffs.most }
+  const boards = { adding: new Board(), draining: new Board(), firings: new Board() }
+  const loads = PROCESSES.map((processes) => ({ jobs: 1000, processes }))
+  for (const server of [await startSqlite(), await findMysql()]) {
+    if (server === undefined) continue
+    progress(`${server.name}, ours alone`)
+    // The SQLite driver was built for this Node.
+    const place = { server, node: process.execPath }
+    const entries = [{ ...fast[0]!, label: server.name }]
+    await measureRound(place, { board: boards.adding, measure: measureAdding, processes: 0, entries }, size)
+    for (const processes of PROCESSES) {
+      await measureRound(place, { board: boards.draining, measure: measureDraining, processes, entries }, size)
+    }
+    await measureRecurring(place, { board: boards.firings, entries, loads, window: scale.window })
+    await server.stop()
+  }
+  console.log(`elsewhere: ours alone, concurrency 500, as above; on Node ${process.versions.node}\n`)
+  console.log(`${boards.adding.table("added a second", ADDING)}\n`)
+  console.log(`${boards.draining.table("carried out a second", PROCESSES.map(byProcesses))}\n`)
+  console.log(`${boards.firings.table("firings a second", loads.map(loadText))}\n`)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // the report
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -204,5 +243,6 @@ export const run = async (flags: ReadonlySet<string>): Promise<void> => {
   } finally {
     await server.stop()
   }
+  await elsewhere(scale)
   console.log(summary(goals))
 }
