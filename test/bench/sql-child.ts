@@ -7,6 +7,7 @@ export type Order =
   | { readonly _tag: "AddEach"; readonly count: number; readonly inFlight: number }
   | { readonly _tag: "AddAll"; readonly count: number; readonly instant?: number }
   | { readonly _tag: "Recur"; readonly count: number }
+  | { readonly _tag: "Cron"; readonly count: number }
   | { readonly _tag: "Work" }
   | { readonly _tag: "TellLatencies" }
 
@@ -67,6 +68,8 @@ const obey = async (order: Order): Promise<unknown> => {
       return addAll(order.count, order.instant)
     case "Recur":
       return session.recur(order.count)
+    case "Cron":
+      return session.cron(order.count)
     case "Work":
       return session.work()
     case "TellLatencies":

@@ -21,6 +21,8 @@ export interface Session {
   readonly addAll: (payloads: ReadonlyArray<Payload>, instant?: Date) => Promise<unknown>
   /** Adds so many jobs that are due every second, or, where there is no such thing, that add themselves anew. */
   readonly recur: (count: number) => Promise<unknown>
+  /** Has so many jobs from now on that are due every minute. */
+  readonly cron: (count: number) => Promise<unknown>
   /** Starts to carry out jobs. */
   readonly work: () => Promise<unknown>
 }

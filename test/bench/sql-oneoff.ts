@@ -120,7 +120,7 @@ export interface OneOffs {
 
 export const THROUGH = [false, true].flatMap((isBulk) => PROCESSES.map((processes) => throughBy(isBulk, processes)))
 
-/** By default once, for it may take long; then in rounds. */
+/** By default once, for it may take long; then in rounds; and in the end both at once. */
 export const measureOneOffs = async (place: Omit<Place, "processes">, size: Size): Promise<OneOffs> => {
   const boards = { adding: new Board(), draining: new Board(), through: new Board() }
   const measure = (board: Board, measure: Measurement, processes: number, entries: ReadonlyArray<Entry>) =>
@@ -131,10 +131,11 @@ export const measureOneOffs = async (place: Omit<Place, "processes">, size: Size
   for (let round = 1; round <= size.rounds; round++) {
     progress(`one-off jobs, round ${round} of ${size.rounds}: ${grouped(size.bulk)}, for at most ${size.most / 1000} s`)
     await measure(boards.adding, measureAdding, 0, fast)
-    for (const processes of PROCESSES) {
-      await measure(boards.draining, measureDraining, processes, fast)
-      for (const isBulk of [false, true]) await measure(boards.through, measureThrough(isBulk), processes, fast)
-    }
+    for (const processes of PROCESSES) await measure(boards.draining, measureDraining, processes, fast)
+  }
+  progress("one-off jobs, added while others work")
+  for (const isBulk of [false, true]) {
+    for (const processes of PROCESSES) await measure(boards.through, measureThrough(isBulk), processes, fast)
   }
   return boards
 }

@@ -27,6 +27,8 @@ const makeNames = () => {
   return () => `${prefix}-${count++}`
 }
 
+const blank = (count: number): ReadonlyArray<Payload> => Array.from({ length: count }, () => ({ at: 0 }))
+
 /** Jobs are due as soon as they are stored unless an instant is given. */
 export const ours: Contestant = {
   open: async (setting) => {
@@ -40,11 +42,8 @@ export const ours: Contestant = {
     return {
       add: (payload) => runtime.runPromise(scheduler.add(task, { id: name(), payload })),
       addAll: (payloads, instant) => addAll(payloads, instant === undefined ? Trigger.now : Trigger.at(instant)),
-      recur: (count) =>
-        addAll(
-          Array.from({ length: count }, () => ({ at: 0 })),
-          Trigger.interval({ seconds: 1 })
-        ),
+      recur: (count) => addAll(blank(count), Trigger.interval({ seconds: 1 })),
+      cron: (count) => addAll(blank(count), Trigger.crontab("* * * * *")),
       work: () => runtime.runPromise(scheduler.start)
     }
   }

@@ -26,6 +26,28 @@ const measureFirings = (place: Place, entry: Entry, jobs: number, window: number
     return { count: hitsOf(crew) - before, millis: performance.now() - start }
   })
 
+const MINUTE = 60_000
+/** What all of them need to be ready, and what the last of them is waited for. */
+const [AHEAD, BEHIND] = [5000, 30_000]
+
+/** How long after a minute has begun the last of so many crons has called its handler. */
+export const measureCrons = (
+  place: Omit<Place, "processes">,
+  entry: Entry,
+  count: number
+): Promise<Rate | undefined> => {
+  progress(`crons: ${entry.label}`)
+  return withCrew({ ...place, processes: 1 }, entry, async (crew) => {
+    for (const member of crew.workers) await member.order({ _tag: "Cron", count })
+    await startWork(crew)
+    const minute = MINUTE * Math.ceil((Date.now() + AHEAD) / MINUTE)
+    await sleep(minute - Date.now())
+    const before = hitsOf(crew)
+    while (hitsOf(crew) - before < count && Date.now() < minute + BEHIND) await sleep(2)
+    return { count: hitsOf(crew) - before, millis: Date.now() - minute }
+  })
+}
+
 export interface Firings {
   readonly board: Board
   readonly entries: ReadonlyArray<Entry>

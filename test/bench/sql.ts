@@ -4,7 +4,7 @@ import { duration, type Goal, grouped, machine, median, ratio, summary, table } 
 import { node, versionOf } from "./peers/install.ts"
 import { Board } from "./sql-board.ts"
 import { type Burst, measureBurst } from "./sql-burst.ts"
-import { type Entry, fast, type Place, usual } from "./sql-crew.ts"
+import { type Entry, fast, type Place, type Rate, usual } from "./sql-crew.ts"
 import { type Latency, measureLatencies } from "./sql-latency.ts"
 import { prepare, programOf } from "./sql-member.ts"
 import {
@@ -19,7 +19,7 @@ import {
   THROUGH
 } from "./sql-oneoff.ts"
 import type { Probe } from "./sql-probe.ts"
-import { type Load, loadText, measureRecurring } from "./sql-recurring.ts"
+import { type Load, loadText, measureCrons, measureRecurring } from "./sql-recurring.ts"
 import { type DatabaseServer, findMysql, startServer, startSqlite } from "./sql-server.ts"
 
 interface Scale {
@@ -34,13 +34,13 @@ interface Scale {
 }
 
 const FULL: Scale = {
-  oneOffs: { each: 300, bulk: 20_000, most: 5000, rounds: 3 },
+  oneOffs: { each: 300, bulk: 20_000, most: 4000, rounds: 3 },
   loads: [
     { jobs: 1000, processes: 1 },
     { jobs: 10_000, processes: 1 },
     { jobs: 10_000, processes: 4 }
   ],
-  window: 5000,
+  window: 4000,
   samples: 150,
   few: 10_000,
   many: 1_000_000,
@@ -64,11 +64,14 @@ const MILLISECOND = 1e6
 
 type Somewhere = Omit<Place, "processes">
 
+/** Measures one thing, prints it, and says what had to be reached. */
+type Section = (place: Somewhere, scale: Scale) => Promise<ReadonlyArray<Goal>>
+
 // ---------------------------------------------------------------------------------------------------------------------
 // one-off jobs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const oneOffs = async (place: Somewhere, { oneOffs: size }: Scale): Promise<ReadonlyArray<Goal>> => {
+const oneOffs: Section = async (place, { oneOffs: size }) => {
   const { adding, draining, through } = await measureOneOffs(place, size)
   const processes = PROCESSES.map(byProcesses)
   console.log("one-off jobs a second, with empty handlers; the median of the rounds in which all take turns\n")
@@ -86,7 +89,7 @@ const oneOffs = async (place: Somewhere, { oneOffs: size }: Scale): Promise<Read
 // recurring jobs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const recurring = async (place: Somewhere, { loads, window }: Scale): Promise<ReadonlyArray<Goal>> => {
+const recurring: Section = async (place, { loads, window }) => {
   const board = new Board()
   await measureRecurring(place, { board, entries: fast, loads, window })
   const columns = loads.map(loadText)
@@ -97,6 +100,30 @@ const recurring = async (place: Somewhere, { loads, window }: Scale): Promise<Re
   console.log("of graphile-worker by addJob, a batch of pg-boss by insert\n")
   console.log(`${board.table("firings a second", columns)}\n`)
   return columns.map((what) => board.ahead("firings", what))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// crons
+// ---------------------------------------------------------------------------------------------------------------------
+
+const CRONS = 1000
+
+const cronText = (rate: Rate | undefined): string => {
+  if (rate === undefined) return "-"
+  const time = duration(rate.millis * MILLISECOND)
+  return rate.count < CRONS ? `${grouped(rate.count)} in ${time}` : time
+}
+
+/** Each contestant waits for a minute to begin. */
+const crons: Section = async (place) => {
+  const rows: Array<ReadonlyArray<string>> = []
+  for (const entry of fast) rows.push([entry.label, cronText(await measureCrons(place, entry, CRONS))])
+  console.log(
+    `${grouped(CRONS)} crons that are due every minute: from a minute's begin until the last handler, 1 process;`
+  )
+  console.log("pg-boss asks once a second which crons are due\n")
+  console.log(`${table([["crons", "all called after"], ...rows], 1)}\n`)
+  return []
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -112,7 +139,7 @@ const latencyRow = ({ count, entry, most, p50, p99 }: Latency): ReadonlyArray<st
 /** By default pg-boss carries out one job in two seconds: its queue would only grow. */
 const PROMPT = [...usual.filter(({ contestant }) => contestant !== "pg-boss"), ...fast]
 
-const latency = async (place: Somewhere, { samples }: Scale): Promise<ReadonlyArray<Goal>> => {
+const latency: Section = async (place, { samples }) => {
   const latencies = await measureLatencies(place, PROMPT, samples)
   const head = ["from the call that adds until the handler", "p50", "p99", "most", "jobs"]
   console.log("latency when idle: one job every 100 ms from another process, all contestants in turn\n")
@@ -140,7 +167,7 @@ const probe = async ({ node, server }: Somewhere, count: number): Promise<Probe>
   }
 }
 
-const stored = async (place: Somewhere, scale: Scale): Promise<ReadonlyArray<Goal>> => {
+const stored: Section = async (place, scale) => {
   const [few, many] = [await probe(place, scale.few), await probe(place, scale.many)]
   const verbs = { "next wake": "nextWake", "claim 1": "claimOne", "claim 100": "claim" } as const
   const rows = Object.entries(verbs).map(([verb, key]) => ({ verb, few: median(few[key]), many: median(many[key]) }))
@@ -173,14 +200,14 @@ const burstGoal = (count: number, { isRead, processes, rate }: Burst): Goal => (
   isMet: rate !== undefined && rate.count === count && rate.millis < DRAINED
 })
 
-const burst = async (place: Somewhere, { burst: count }: Scale): Promise<ReadonlyArray<Goal>> => {
+const burst: Section = async (place, { burst: count }) => {
   const bursts: Array<Burst> = []
-  for (const processes of PROCESSES) {
-    for (const isRead of [false, true]) {
-      for (const entry of fast) bursts.push(await measureBurst({ ...place, processes }, entry, count, isRead))
-    }
-  }
   const columns = PROCESSES.flatMap((processes) => [false, true].map((isRead) => ({ processes, isRead })))
+  for (const { isRead, processes } of columns) {
+    // Of the others, what they take at their best is enough.
+    const entries = processes === 1 ? fast.slice(0, 1) : fast
+    for (const entry of entries) bursts.push(await measureBurst({ ...place, processes }, entry, count, isRead))
+  }
   const find = (entry: Entry, { isRead, processes }: (typeof columns)[number]) =>
     bursts.find((burst) => burst.entry === entry && burst.processes === processes && burst.isRead === isRead)
   const head = columns.map(({ isRead, processes }) => byProcesses(processes) + (isRead ? ", long reader" : ""))
@@ -230,7 +257,7 @@ const intro = ({ name }: DatabaseServer): string =>
     "graphile-worker deletes them; a batch of pg-boss is one call of a handler, and ends as one\n"
   ].join("\n")
 
-/** Measures and prints it all; `--quick` measures less. */
+/** Measures and prints it all; `--quick` measures less, `--crons` also what each does every minute, which takes minutes. */
 export const run = async (flags: ReadonlySet<string>): Promise<void> => {
   prepare()
   const scale = flags.has("--quick") ? QUICK : FULL
@@ -239,7 +266,8 @@ export const run = async (flags: ReadonlySet<string>): Promise<void> => {
   const goals: Array<Goal> = []
   try {
     console.log(intro(server))
-    for (const section of [oneOffs, recurring, latency, stored, burst]) goals.push(...(await section(place, scale)))
+    const sections = [oneOffs, recurring, ...(flags.has("--crons") ? [crons] : []), latency, stored, burst]
+    for (const section of sections) goals.push(...(await section(place, scale)))
   } finally {
     await server.stop()
   }

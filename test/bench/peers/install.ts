@@ -23,7 +23,10 @@ export const install = (): void => {
   if (isInstalled()) return
   mkdirSync(PEERS, { recursive: true })
   for (const file of FILES) copyFileSync(HERE + file, `${PEERS}/${file}`)
-  execFileSync("npm", ["ci", "--no-fund", "--no-audit"], { cwd: PEERS, stdio: ["ignore", "ignore", "inherit"] })
+  execFileSync("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"], {
+    cwd: PEERS,
+    stdio: ["ignore", "ignore", "inherit"]
+  })
 }
 
 /** The Node that all of them run on, ours too. */

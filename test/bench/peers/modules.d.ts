@@ -32,6 +32,7 @@ declare module "graphile-worker" {
   export type TaskList = Readonly<Record<string, (payload: unknown, helpers: Helpers) => Promise<void>>>
   export interface RunnerOptions extends SharedOptions {
     readonly taskList: TaskList
+    readonly crontab: string
     readonly noHandleSignals: boolean
   }
   export const runMigrations: (options: SharedOptions) => Promise<void>
@@ -52,12 +53,18 @@ declare module "pg-boss" {
     readonly startAfter?: Date
   }
   export class PgBoss {
-    constructor(options: { readonly connectionString: string; readonly useListenNotify: boolean })
+    constructor(options: {
+      readonly connectionString: string
+      readonly useListenNotify: boolean
+      readonly cronMonitorIntervalSeconds?: number
+      readonly cronWorkerIntervalSeconds?: number
+    })
     on(event: "error", listener: (error: unknown) => void): void
     start(): Promise<unknown>
     createQueue(name: string, options: { readonly partition: boolean; readonly notify: boolean }): Promise<void>
     send(name: string, data: object): Promise<string | null>
     insert(name: string, jobs: ReadonlyArray<Inserted>): Promise<unknown>
+    schedule(name: string, cron: string, data: object, options: { readonly key: string }): Promise<void>
     work<A>(
       name: string,
       options: WorkOptions,

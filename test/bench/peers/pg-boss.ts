@@ -18,11 +18,14 @@ const FAST = {
   pollingIntervalSeconds: 0.5
 }
 
-/** In the second in which it was due; its cron, which is asked every 30 seconds, knows minutes. */
+/** A second after it was due: its crons know minutes. */
 const again = ({ data }: { readonly data: Payload }): Inserted => {
   const at = nextSecond(data.at)
   return { data: { at }, startAfter: new Date(at) }
 }
+
+/** How often it looks whether a cron is due, and hands on those that are: the least that it takes. */
+const FAST_CRONS = { cronMonitorIntervalSeconds: 1, cronWorkerIntervalSeconds: 1 }
 
 const makeQueues = async (boss: PgBoss, isFast: boolean) => {
   for (const queue of [BENCH, RECUR]) await boss.createQueue(queue, { partition: isFast, notify: isFast })
@@ -30,7 +33,7 @@ const makeQueues = async (boss: PgBoss, isFast: boolean) => {
 
 export const pgBoss: Contestant = {
   open: async ({ hit, isFast, url }) => {
-    const boss = new PgBoss({ connectionString: url, useListenNotify: isFast })
+    const boss = new PgBoss({ connectionString: url, useListenNotify: isFast, ...(isFast ? FAST_CRONS : {}) })
     boss.on("error", console.error)
     await boss.start()
     await makeQueues(boss, isFast)
@@ -48,6 +51,9 @@ export const pgBoss: Contestant = {
           RECUR,
           Array.from({ length: count }, () => ({ data: { at: Date.now() } }))
         ),
+      cron: async (count) => {
+        for (let i = 0; i < count; i++) await boss.schedule(BENCH, "* * * * *", { at: 0 }, { key: `cron-${i}` })
+      },
       work: async () => {
         await boss.work<Payload>(BENCH, options, async (jobs) => {
           for (const { data } of jobs) hit(data)
