@@ -59,7 +59,7 @@ declare module "pg-boss" {
       readonly cronMonitorIntervalSeconds?: number
       readonly cronWorkerIntervalSeconds?: number
     })
-    on(event: "error", listener: (error: unknown) => void): void
+    on(event: "error", listener: (error: Error) => void): void
     start(): Promise<unknown>
     createQueue(name: string, options: { readonly partition: boolean; readonly notify: boolean }): Promise<void>
     send(name: string, data: object): Promise<string | null>

@@ -34,7 +34,7 @@ const makeQueues = async (boss: PgBoss, isFast: boolean) => {
 export const pgBoss: Contestant = {
   open: async ({ hit, isFast, url }) => {
     const boss = new PgBoss({ connectionString: url, useListenNotify: isFast, ...(isFast ? FAST_CRONS : {}) })
-    boss.on("error", console.error)
+    boss.on("error", ({ message }) => console.error(`  pg-boss: ${message}`))
     await boss.start()
     await makeQueues(boss, isFast)
     const options = isFast ? FAST : {}
