@@ -70,8 +70,9 @@ const probe = (count: number) =>
         "does not claim what is due"
       )
     }
+    const asks = { node: "bench", tasks: new Set([task.name]), executors: new Set(["default"]) }
     return {
-      nextWake: yield* time(() => store.nextWake({ node: "bench", tasks: new Set([task.name]) })),
+      nextWake: yield* time(() => store.nextWake(asks)),
       claimOne: yield* time(() => claim(1)),
       claim: yield* time(() => claim(CLAIMED))
     } satisfies Probe
