@@ -12,7 +12,8 @@ export interface Latency {
   readonly count: number
 }
 
-const EVERY = 100
+/** Long enough for the job before to be over. */
+const EVERY = 50
 
 /** One worker each, all on the one server; each in turn is given a job by a process of its own, whatever became of the last. */
 export const measureLatencies = async (
@@ -20,7 +21,7 @@ export const measureLatencies = async (
   entries: ReadonlyArray<Entry>,
   samples: number
 ): Promise<ReadonlyArray<Latency>> => {
-  progress(`latency: ${samples} jobs each, one every ${EVERY} ms`)
+  progress(`latency: ${samples} jobs each, one every ${EVERY} ms, in turn`)
   const crews: Array<readonly [Entry, Crew]> = []
   const measure = async () => {
     await sleep(1000)
@@ -49,7 +50,7 @@ const withAll = <A>(
 const giveToEach = async (crews: ReadonlyArray<readonly [Entry, Crew]>): Promise<void> => {
   for (const [, { producer }] of crews) {
     producer.order({ _tag: "AddEach", count: 1, inFlight: 1 }).catch((error) => progress(`  ${error}`))
-    await sleep(EVERY / crews.length)
+    await sleep(EVERY)
   }
 }
 
