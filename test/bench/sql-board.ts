@@ -1,4 +1,4 @@
-/** What the SQL benchmark measures of each contestant, by name: rates in several rounds, a table of them, and who is ahead. */
+/** What the SQL benchmark measures of each contestant: rates by name in several rounds, their table, and who is ahead. */
 import { type Goal, grouped, median, ratio, table } from "./Measure.ts"
 import { type Entry, perSecond, type Rate } from "./sql-crew.ts"
 
@@ -28,19 +28,21 @@ export class Board {
 
   /** The best of our setups has to be ahead of the best of all others. */
   ahead(title: string, what: string): Goal {
-    const best = (isOurs: boolean) =>
-      [...this.rates.keys()]
-        .filter(({ contestant }) => (contestant === "ours") === isOurs)
-        .map((entry) => ({ entry, rate: this.of(entry, what) ?? 0 }))
-        .reduce((a, b) => (b.rate > a.rate ? b : a))
-    const [ours, other] = [best(true), best(false)]
-    const times = ours.rate / other.rate
+    const [ours, other] = [this.best(what, true), this.best(what, false)]
+    const times = (ours?.rate ?? 0) / (other?.rate ?? Infinity)
     return {
-      what: `${title}, ${what}: ours to ${other.entry.contestant}`,
+      what: `${title}, ${what}: ours to ${other?.contestant ?? "nobody"}`,
       value: ratio(times),
       goal: "> 1.0x",
       isMet: times > 1
     }
+  }
+
+  private best(what: string, isOurs: boolean) {
+    return [...this.rates.keys()]
+      .filter(({ contestant }) => (contestant === "ours") === isOurs)
+      .map((entry) => ({ contestant: entry.contestant, rate: this.of(entry, what) ?? 0 }))
+      .toSorted((a, b) => b.rate - a.rate)[0]
   }
 }
 

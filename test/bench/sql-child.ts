@@ -26,7 +26,7 @@ const tell = (report: Report): void => {
   process.send?.(report)
 }
 
-/** Fewer than the longest measurement of throughput has. */
+/** As many as are measured; where there are more, nobody asks. */
 const KEPT = 1000
 const latencies: Array<number> = []
 let [hits, told] = [0, 0]

@@ -113,6 +113,9 @@ export interface Wait {
   readonly most: number
 }
 
+/** How long what was carried out may take to be recorded, in milliseconds. */
+const PATIENCE = 20_000
+
 /** Until so many have been carried out and are recorded as done; or as many as were carried out in time. */
 export const until = async (crew: Crew, { left }: Entry, { count, most, start }: Wait): Promise<Rate> => {
   const spent = () => performance.now() - start
@@ -120,6 +123,9 @@ export const until = async (crew: Crew, { left }: Entry, { count, most, start }:
     if (spent() > most) return { count: hitsOf(crew), millis: spent() }
     await sleep(2)
   }
-  while ((await crew.database.ask(left)) > 0) await sleep(2)
+  while ((await crew.database.ask(left)) > 0) {
+    if (spent() > most + PATIENCE) throw new Error("is not recorded as done")
+    await sleep(2)
+  }
   return { count, millis: spent() }
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { progress } from "./Child.ts"
 import { grouped } from "./Measure.ts"
 import type { Board } from "./sql-board.ts"
-import { type Entry, hitsOf, type Place, perSecond, type Rate, startWork, withCrew } from "./sql-crew.ts"
+import { type Crew, type Entry, hitsOf, type Place, perSecond, type Rate, startWork, withCrew } from "./sql-crew.ts"
 import { byProcesses } from "./sql-oneoff.ts"
 
 export interface Load {
@@ -15,12 +15,19 @@ export const loadText = ({ jobs, processes }: Load): string => `${grouped(jobs)}
 
 const WARM_UP = 2000
 
+/** All are due at once, so that a window of whole seconds begins and ends between two times if there is a pause. */
+const pause = async (crew: Crew): Promise<void> => {
+  const end = Date.now() + 1000
+  for (let last = -1; last !== hitsOf(crew) && Date.now() < end; await sleep(100)) last = hitsOf(crew)
+}
+
 /** Firings in a window of so many milliseconds. */
 const measureFirings = (place: Place, entry: Entry, jobs: number, window: number) =>
   withCrew(place, entry, async (crew): Promise<Rate> => {
     await crew.producer.order({ _tag: "Recur", count: jobs })
     await startWork(crew)
     await sleep(WARM_UP)
+    await pause(crew)
     const [start, before] = [performance.now(), hitsOf(crew)]
     await sleep(window)
     return { count: hitsOf(crew) - before, millis: performance.now() - start }
