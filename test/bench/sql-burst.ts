@@ -22,7 +22,7 @@ const addTimed = async ({ producer }: Crew, count: number, instant: number) =>
 const addBefore = async (crew: Crew, count: number): Promise<number> => {
   const later = Date.now() + 24 * 3_600_000
   const millis = (await addTimed(crew, SAMPLE, later)) / SAMPLE
-  const instant = Math.ceil(Date.now() + 3000 + 2 * millis * count)
+  const instant = Math.ceil(Date.now() + 3000 + 1.6 * millis * count)
   for (let added = 0; added < count; added += CALL) await addTimed(crew, Math.min(CALL, count - added), instant)
   if (Date.now() > instant - 1000) throw new Error("could not be added in time")
   return instant

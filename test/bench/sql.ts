@@ -175,7 +175,7 @@ const probe = async ({ node, server }: Somewhere, count: number): Promise<Probe>
   const database = await server.create()
   try {
     const args = [database.url, count]
-    const answer = await inChild<Probe>({ args, program: programOf("sql-probe"), node, seconds: 180 })
+    const answer = await inChild<Probe>({ args, program: programOf("sql-probe"), node, seconds: 300 })
     if (answer === undefined) throw new Error("no answer")
     return answer
   } finally {
