@@ -225,7 +225,7 @@ const reconcile = (
     const declared = new Set(jobs.map(({ id }) => id))
     // Those that go and those that stay are held at once, in one order.
     const held = yield* SqlJobs.hold(db, [...declared, ...(yield* SqlJobs.list(db, { group })).map(({ id }) => id)])
-    const changes = yield* SqlJobs.declare(db, jobs, "reconcile")
+    const changes = yield* SqlJobs.declare(db, jobs, "reconcile", undefined, held)
     const known = new Set(held.map(({ id }) => id))
     const gone = (yield* SqlJobs.list(db, { group })).filter(({ id }) => !declared.has(id) && known.has(id))
     if (absent === "remove") return { changes, absent: yield* SqlJobs.remove(db, gone, now) }

@@ -110,10 +110,6 @@ export const hold = (db: Database, ids: Iterable<string>): Effect.Effect<Readonl
   )
 }
 
-/** Holds more jobs than are worked on at once, so that the pages of several callers do not cross. */
-const holdAll = (db: Database, ids: ReadonlyArray<string>): Effect.Effect<unknown, SqlError> =>
-  db.isAlone || ids.length <= PAGE ? Effect.void : hold(db, ids)
-
 /**
  * Holds a job that must be there.
  *
@@ -285,8 +281,9 @@ const toPages = (jobs: ReadonlyArray<Job.Job>): ReadonlyArray<ReadonlyMap<string
 export type Conflict = OnConflict | "reconcile"
 
 /**
- * Stores jobs in the order given. Fails with the database's own error if another node stores one of these ids at the
- * same moment: begun anew, the transaction meets that job.
+ * Stores jobs in the order given; `held` are those of the store that the transaction holds already, if it holds any. Fails
+ * with the database's own error if another node stores one of these ids at the same moment: begun anew, the transaction
+ * meets that job.
  *
  * @since 0.1.0
  * @category declaring
@@ -295,34 +292,45 @@ export const declare = (
   db: Database,
   jobs: ReadonlyArray<Job.Job>,
   onConflict: Conflict,
-  onProgress: (stored: number) => Effect.Effect<void> = () => Effect.void
+  onProgress: (stored: number) => Effect.Effect<void> = () => Effect.void,
+  held?: ReadonlyArray<SqlRows.JobRow>
 ): Effect.Effect<ReadonlyArray<Change>, JobExists | Failure> =>
   Effect.gen(function* () {
     const changes: Array<Change> = []
-    if (onConflict !== "fail") {
-      yield* holdAll(
-        db,
-        jobs.map(({ id }) => id)
-      )
-    }
+    const isNew = onConflict === "fail"
+    const isAtOnce = !isNew && !db.isAlone
+    const ids = isAtOnce && held === undefined ? jobs.map(({ id }) => id) : []
+    // Of what others store later, some may come before what is held by then.
+    const known = byId(held ?? (yield* hold(db, ids)))
+    const done = new Set<string>()
     for (const page of toPages(jobs)) {
-      changes.push(...(yield* declarePage(db, page, onConflict)))
+      const unknown = isNew ? [] : [...page.keys()].filter((id) => !isAtOnce || done.has(id))
+      const rows = byId(yield* hold(db, unknown))
+      changes.push(...(yield* declarePage(db, page, onConflict, (id) => rows.get(id) ?? known.get(id))))
+      for (const id of page.keys()) done.add(id)
       yield* onProgress(changes.length)
     }
     return changes
   })
 
-const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflict: Conflict) =>
+const byId = (rows: ReadonlyArray<SqlRows.JobRow>): ReadonlyMap<string, SqlRows.JobRow> =>
+  new Map(rows.map((row) => [row.id, row]))
+
+const declarePage = (
+  db: Database,
+  page: ReadonlyMap<string, Job.Job>,
+  onConflict: Conflict,
+  known: (id: string) => SqlRows.JobRow | undefined
+) =>
   Effect.gen(function* () {
     const jobs = [...page.values()]
     const isNew = onConflict === "fail"
-    const known = new Map(isNew ? [] : (yield* hold(db, page.keys())).map((row) => [row.id, row]))
-    const added = isNew ? jobs : jobs.filter(({ id }) => !known.has(id))
+    const added = isNew ? jobs : jobs.filter(({ id }) => known(id) === undefined)
     const lives = yield* insert(db, added)
     const taken = added.find(({ id }) => !lives.has(id))
     if (taken !== undefined) return yield* isNew ? new JobExists({ jobId: taken.id }) : storedMeanwhile(taken.id)
     const changes = yield* Effect.forEach(jobs, (job): Either.Either<Change, StoreError> => {
-      const row = known.get(job.id)
+      const row = known(job.id)
       if (row !== undefined) return declareAgain(row, job, onConflict)
       return Either.right({ _tag: "Added", job: { ...job, incarnation: lives.get(job.id) ?? job.incarnation } })
     })
