@@ -294,6 +294,30 @@ const jobChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "a job that is added again by somebody who had no answer is one job with one run",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const jobs = [make("a"), make("once", { trigger: Trigger.at(at(60)), retention: { finishedJobs: "keep" } })]
+      const addAgain = (time: number) =>
+        Effect.map(
+          store.add(
+            jobs.map((job) => ({ ...job, addedAt: at(time) })),
+            "keep"
+          ),
+          (changes) => new Set(changes.map(({ _tag }) => _tag))
+        )
+      assert.deepEqual(yield* addAgain(0), new Set(["Added"]))
+      assert.deepEqual(yield* addAgain(1), new Set(["Kept"]))
+      const node = yield* register()
+      yield* claim(60)
+      assert.deepEqual(yield* addAgain(61), new Set(["Kept"]))
+      for (const run of yield* running(node, 61)) yield* settle(run, succeeded, 62)
+      assert.deepEqual(yield* addAgain(63), new Set(["Kept"]))
+      assert.deepEqual([yield* claim(64), (yield* history()).length], [[], 2])
+    })
+  ),
+
+  check(
     "an update is read back, and counts for the next claim",
     Effect.gen(function* () {
       const store = yield* JobStore
@@ -460,6 +484,21 @@ const claimChecks: ReadonlyArray<Check> = [
       yield* add(make("a"))
       yield* claim(60)
       assert.deepEqual(states(yield* history()).sort(), ["60 Pending", "60 Succeeded"])
+    })
+  ),
+
+  check(
+    "a year of missed seconds becomes no more runs than catchUpLimit, and one that says how many were dropped",
+    Effect.gen(function* () {
+      const trigger = Trigger.interval({ seconds: 1 })
+      const catchUp = { coalesce: "all", catchUpLimit: 50 } as const
+      yield* add(make("all", { trigger, ...catchUp }), make("latest", { trigger, misfireGraceTime: "1 second" }))
+      const year = 365 * 86_400
+      const [all, latest] = (yield* claim(year)).toSorted((a, b) => (a.next.id < b.next.id ? -1 : 1))
+      assert.deepEqual([all!.runs.length, latest!.runs.length], [50, 1])
+      assert.equal(seconds(Option.some(Option.getOrThrow(all!.dropped).last)), year - 50)
+      assert.equal((yield* Effect.flatMap(JobStore, (_) => _.runs({ limit: 1000 }))).length, 51)
+      assert.deepEqual(yield* claim(year), [])
     })
   ),
 
@@ -636,6 +675,23 @@ const runChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "of two ends of one attempt that are told at once, the first one is recorded",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"), make("b"))
+      const node = yield* register()
+      yield* claim(60)
+      const runs = yield* running(node, 60)
+      const ends = runs.flatMap((run) => [succeeded, failed, succeeded].map((outcome) => ({ run, outcome })))
+      assert.deepEqual(states((yield* store.settle(ends, at(61))).map(({ run }) => run)), [
+        "60 Succeeded",
+        "60 Succeeded"
+      ])
+      assert.deepEqual(states(yield* history()), ["60 Succeeded", "60 Succeeded"])
+    })
+  ),
+
+  check(
     "removing a job cancels what has not started and lets the rest end",
     Effect.gen(function* () {
       const store = yield* JobStore
@@ -677,6 +733,23 @@ const nodeChecks: ReadonlyArray<Check> = [
     Effect.gen(function* () {
       const nodes = yield* Effect.all(Array.from({ length: 20 }, () => register()))
       assert.equal(new Set(nodes).size, 20)
+    })
+  ),
+
+  check(
+    "nodes that start at one instant are different ones: the end of one takes nothing from the other",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"), make("b"))
+      const [here, there] = [yield* register(60), yield* register(60)]
+      yield* claim(60)
+      const own = one(yield* running(here, 60, 1))
+      yield* running(there, 60, 1)
+      yield* store.release(there)
+      assert.deepEqual(states((yield* recover(61)).map(({ run }) => run)), ["60 Pending"])
+      assert.equal(yield* store.renew({ node: here, now: at(62), lease }), true)
+      assert.equal(yield* store.renew({ node: there, now: at(62), lease }), false)
+      assert.equal((yield* settle(own, succeeded, 62)).length, 1)
     })
   ),
 

@@ -281,8 +281,9 @@ const toPages = (jobs: ReadonlyArray<Job.Job>): ReadonlyArray<ReadonlyMap<string
 export type Conflict = OnConflict | "reconcile"
 
 /**
- * Stores jobs in the order given. Fails with the database's own error if another node stores one of these ids at the
- * same moment: begun anew, the transaction meets that job.
+ * Stores jobs in the order given; `held` are those of the store that the transaction holds already, if it holds any. Fails
+ * with the database's own error if another node stores one of these ids at the same moment: begun anew, the transaction
+ * meets that job.
  *
  * @since 0.1.0
  * @category declaring
