@@ -15,10 +15,12 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as AttemptFiber from "./AttemptFiber.ts"
+import type { Coordinator } from "./Executor.ts"
 import type * as Job from "./Job.ts"
 import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
+import type { Earlier } from "./RunContext.ts"
 import { StoreError } from "./SchedulerError.ts"
 import * as SchedulerEvent from "./SchedulerEvent.ts"
 import * as SchedulerMetrics from "./SchedulerMetrics.ts"
@@ -158,6 +160,7 @@ interface Actor {
   readonly bell: Effect.Latch
   /** What the fibers of attempts start with. */
   readonly runtime: Runtime.Runtime<never>
+  readonly coordinator: Coordinator
   readonly state: State
 }
 
@@ -234,6 +237,7 @@ export const make = (options: LoopOptions): Effect.Effect<SchedulerLoop> =>
       inbox: [],
       bell: yield* Effect.makeLatch(false),
       runtime: yield* Effect.runtime<never>(),
+      coordinator: { previous: (run, which) => previous(store, run, which), progress: () => {} },
       state: yield* makeState(options.isPaused)
     }
     return { send: (message) => send(self, message), health: health(self), run: run(self) }
@@ -569,6 +573,13 @@ interface Places {
   count: number
 }
 
+const previous = (store: JobStore["Type"], { id, jobId, scheduledAt }: Run.Running, which: Earlier) => {
+  const states = which === "succeeded" ? (["Succeeded"] as const) : Run.ENDED
+  return Effect.map(store.runs({ jobId, after: { id, scheduledAt }, states, limit: 1 }), ([run]) =>
+    Option.flatMap(Option.fromNullable(run), Run.toPrevious)
+  )
+}
+
 const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Effect.Effect<void> => {
   const { job, run } = step
   self.state.isBusy = true
@@ -577,7 +588,7 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   if (!Run.isRunning(run) || Option.isNone(job) || handler === undefined) return Effect.void
   places.count--
   self.state.attempted++
-  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler), (fiber) => {
+  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler, self.coordinator), (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>

@@ -21,13 +21,26 @@ import * as Executor from "../src/Executor.ts"
 import * as Job from "../src/Job.ts"
 import * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
-import { RunContext } from "../src/RunContext.ts"
+import { type Progress, RunContext } from "../src/RunContext.ts"
 import { InvalidOption } from "../src/SchedulerError.ts"
 import * as Task from "../src/Task.ts"
 
 const scheduledAt = DateTime.unsafeMake("2026-01-01T00:05:00Z")
 
 type Handle = (payload: unknown) => Effect.Effect<unknown, Task.HandlerFailure, RunContext | Scope.Scope>
+
+/** A coordinator that knows of one earlier run, and keeps what it is told. */
+const told: Array<readonly [runId: string, progress: Progress]> = []
+const coordinator: Executor.Coordinator = {
+  previous: ({ jobId }, which) =>
+    Effect.succeedSome({
+      runId: `${jobId}/${which}`,
+      scheduledAt,
+      finishedAt: scheduledAt,
+      outcome: which === "succeeded" ? "Succeeded" : "Failed"
+    }),
+  progress: ({ id }, progress) => void told.push([id, progress])
+}
 
 /** The second attempt of a run, ten minutes late, with a Scope that is only the executor's to close. */
 const attemptOf = (
@@ -41,7 +54,7 @@ const attemptOf = (
   const job = Job.make({ id: "job", task: task.name, now: scheduledAt, payload, policy })
   const pending = Run.make({ ...job, incarnation: 3 }, scheduledAt)
   const running = Run.start({ ...pending, attempt: 1 }, "node-1", DateTime.add(scheduledAt, { minutes: 10 }))
-  return { job, handler, scope, run: Run.isRunning(running) ? running : assert.fail("it does not run") }
+  return { job, handler, scope, coordinator, run: Run.isRunning(running) ? running : assert.fail("it does not run") }
 }
 
 const executeHandler = (handler: Task.Handler, options?: Policy.PolicyOptions, payload?: unknown) =>
@@ -272,16 +285,29 @@ describe("a handler", () => {
     Effect.gen(function* () {
       const seen = yield* Ref.make(Option.none<RunContext["Type"]>())
       yield* execute(() => Effect.flatMap(RunContext, (context) => Ref.set(seen, Option.some(context))))
-      assert.deepStrictEqual(
-        yield* seen,
-        Option.some({
-          jobId: "job",
-          runId: "job/3/2026-01-01T00:05:00.000Z",
-          task: "Task",
-          scheduledAt,
-          attempt: 2
+      assert.deepInclude(Option.getOrThrow(yield* seen), {
+        jobId: "job",
+        runId: "job/3/2026-01-01T00:05:00.000Z",
+        task: "Task",
+        scheduledAt,
+        attempt: 2
+      })
+    })
+  )
+
+  it.effect("asks for earlier runs of its job, and tells how far it is", () =>
+    Effect.gen(function* () {
+      told.length = 0
+      const outcome = yield* execute(() =>
+        Effect.gen(function* () {
+          const run = yield* RunContext
+          yield* run.progress({ done: 3, total: 10, note: "a third" })
+          const earlier = [yield* Effect.orDie(run.previous), yield* Effect.orDie(run.previousSuccess)]
+          return earlier.map(Option.map(({ outcome, runId }) => `${runId} ${outcome}`)).map(Option.getOrNull)
         })
       )
+      assert.deepStrictEqual(outcome, { _tag: "Succeeded", value: ["job/ended Failed", "job/succeeded Succeeded"] })
+      assert.deepStrictEqual(told, [["job/3/2026-01-01T00:05:00.000Z", { done: 3, total: 10, note: "a third" }]])
     })
   )
 
@@ -295,7 +321,7 @@ describe("a handler", () => {
       const { job, run } = attemptOf(handler)
       yield* Effect.gen(function* () {
         const [runtime, executor] = yield* Effect.all([Effect.runtime<never>(), Executor.Executor])
-        yield* Effect.flatMap(AttemptFiber.start(runtime, executor, run, job, handler), Fiber.join)
+        yield* Effect.flatMap(AttemptFiber.start(runtime, executor, run, job, handler, coordinator), Fiber.join)
       }).pipe(Effect.provide([Executor.layerFiber(), Logger.replace(Logger.defaultLogger, logger)]))
       assert.deepStrictEqual(logged, [{ job: "job", run: "job/3/2026-01-01T00:05:00.000Z", attempt: 2 }])
     })

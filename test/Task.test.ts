@@ -24,7 +24,10 @@ const context: RunContext["Type"] = {
   runId: "job/1/key",
   task: "Task",
   scheduledAt: DateTime.unsafeMake(0),
-  attempt: 1
+  attempt: 1,
+  previous: Effect.succeedNone,
+  previousSuccess: Effect.succeedNone,
+  progress: () => Effect.void
 }
 
 /** An attempt as an executor carries it out: in the context of the handler, with a Scope and a RunContext of its own. */
