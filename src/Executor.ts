@@ -43,6 +43,8 @@ export interface Coordinator {
   readonly previous: (run: Run.Running, which: Earlier) => Effect.Effect<Option.Option<PreviousRun>, StoreError>
   /** Never waits and never fails. */
   readonly progress: (run: Run.Running, progress: Progress) => void
+  /** What an attempt wrote that is interrupted, and so has no outcome that it could be told with. */
+  readonly wrote: (run: Run.Running, output: Run.Output) => void
 }
 
 /**
@@ -68,12 +70,7 @@ export class Executor extends Context.Tag("effect-scheduler/Executor")<
  * @since 0.1.0
  * @category context
  */
-export const context = ({
-  coordinator,
-  handler,
-  run,
-  scope
-}: Attempt): Context.Context<RunContext | Scope.Scope> =>
+export const context = ({ coordinator, handler, run, scope }: Attempt): Context.Context<RunContext | Scope.Scope> =>
   surround(handler, scope, {
     jobId: run.jobId,
     runId: run.id,

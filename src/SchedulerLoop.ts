@@ -106,6 +106,8 @@ interface Attempt {
   readonly run: Run.Running
   readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
   isCancelled: boolean
+  /** What it wrote, if it was interrupted. */
+  output?: Run.Output
 }
 
 /** What the loop's fiber owns; nobody else writes it. All times are epoch milliseconds. */
@@ -228,16 +230,17 @@ export interface LoopOptions {
 export const make = (options: LoopOptions): Effect.Effect<SchedulerLoop> =>
   Effect.gen(function* () {
     const { executors, handlers, hub, isFirst, name, store } = options
+    const attempts = new Map<string, Attempt>()
     const self: Actor = {
       ...{ name, store, executors, handlers, hub, isFirst },
       tasks: new Set(handlers.keys()),
       watch: Duration.toMillis(options.watch),
-      attempts: new Map(),
+      attempts,
       unhandled: new Set(),
       inbox: [],
       bell: yield* Effect.makeLatch(false),
       runtime: yield* Effect.runtime<never>(),
-      coordinator: { previous: (run, which) => previous(store, run, which), progress: () => {} },
+      coordinator: coordinate(store, attempts),
       state: yield* makeState(options.isPaused)
     }
     return { send: (message) => send(self, message), health: health(self), run: run(self) }
@@ -573,6 +576,15 @@ interface Places {
   count: number
 }
 
+const coordinate = (store: JobStore["Type"], attempts: ReadonlyMap<string, Attempt>): Coordinator => ({
+  previous: (run, which) => previous(store, run, which),
+  progress: () => {},
+  wrote: ({ id }, output) => {
+    const attempt = attempts.get(id)
+    if (attempt !== undefined) attempt.output = output
+  }
+})
+
 const previous = (store: JobStore["Type"], { id, jobId, scheduledAt }: Run.Running, which: Earlier) => {
   const states = which === "succeeded" ? (["Succeeded"] as const) : Run.ENDED
   return Effect.map(store.runs({ jobId, after: { id, scheduledAt }, states, limit: 1 }), ([run]) =>
@@ -588,7 +600,9 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   if (!Run.isRunning(run) || Option.isNone(job) || handler === undefined) return Effect.void
   places.count--
   self.state.attempted++
-  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler, self.coordinator), (fiber) => {
+  const { executor } = places.slots
+  const start = AttemptFiber.start(self.runtime, executor, run, job.value, handler, self.coordinator)
+  return Effect.map(start, (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>
@@ -597,9 +611,10 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   })
 }
 
-const toOutcome = (exit: Exit.Exit<Run.Outcome>, { isCancelled }: Attempt): Run.Outcome => {
+const toOutcome = (exit: Exit.Exit<Run.Outcome>, { isCancelled, output }: Attempt): Run.Outcome => {
   if (Exit.isSuccess(exit)) return exit.value
-  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted" }
+  const written = output === undefined ? {} : { output }
+  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted", ...written }
   return { _tag: "Failed", failure: { kind: "Defect", ...Task.describe(exit.cause) } }
 }
 

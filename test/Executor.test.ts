@@ -39,7 +39,8 @@ const coordinator: Executor.Coordinator = {
       finishedAt: scheduledAt,
       outcome: which === "succeeded" ? "Succeeded" : "Failed"
     }),
-  progress: ({ id }, progress) => void told.push([id, progress])
+  progress: ({ id }, progress) => void told.push([id, progress]),
+  wrote: () => {}
 }
 
 /** The second attempt of a run, ten minutes late, with a Scope that is only the executor's to close. */
