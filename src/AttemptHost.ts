@@ -39,6 +39,8 @@ export interface Handle {
   readonly worker: Thread | ChildProcess
   /** What ends one that does not end by itself: the gentlest first, the last one surely. */
   readonly force: ReadonlyArray<() => void>
+  /** Called once it is ready. */
+  readonly onReady: () => void
   /** Keeps what is written from now on, as that of an attempt. */
   readonly beginOutput: () => void
   /** What was written since, if it is kept. */
@@ -111,7 +113,7 @@ export const start = (options: Options): Effect.Effect<Host, string, Scope.Scope
   Effect.gen(function* () {
     const self = yield* Effect.uninterruptible(spawn(options))
     const { life } = self
-    const onTimeout = () => `it was not ready within ${Duration.format(options.startTimeout)}; does it call runMain?`
+    const onTimeout = () => `it was not ready within ${Duration.format(options.startTimeout)}`
     yield* Effect.timeoutFail(Deferred.await(life.ready), { duration: options.startTimeout, onTimeout })
     return {
       execute: (attempt) => execute(self, attempt),
@@ -131,7 +133,9 @@ const spawn = ({ grace, spawn }: Options): Effect.Effect<Self, string, Scope.Sco
       Effect.orDie
     )
     yield* backing
-      .run((message) => (message[0] === 0 ? onReady(life) : onReport(life, AttemptMessage.decodeReport(message[1]))))
+      .run((message) =>
+        message[0] === 0 ? onReady(life, handle) : onReport(life, AttemptMessage.decodeReport(message[1]))
+      )
       .pipe(
         // One that cannot be understood, or heard, is of no use.
         Effect.catchAllCause(() => Effect.sync(() => handle.force.at(-1)?.())),
@@ -154,9 +158,10 @@ const makeLife = (): Life => ({
   timer: undefined
 })
 
-const onReady = (life: Life): Effect.Effect<void> =>
+const onReady = (life: Life, handle: Handle): Effect.Effect<void> =>
   Effect.sync(() => {
     life.isReady = true
+    handle.onReady()
     Deferred.unsafeDone(life.ready, Exit.void)
   })
 

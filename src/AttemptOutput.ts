@@ -44,8 +44,19 @@ class Tail {
 /** How much of the last errors belongs to the reason for which a process ended. */
 const COMPLAINT = 2000
 
+/** How much is held back until a process is ready. */
+const BEGINNING = 65_536
+
+interface Tails {
+  readonly stdout: Tail
+  readonly stderr: Tail
+}
+
+const tails = (limit: number): Tails => ({ stdout: new Tail(limit), stderr: new Tail(limit) })
+
 /**
- * Listens to a child whose output is piped.
+ * Listens to a child whose output is piped. What it writes before it is ready is held back: if it never is, that is part
+ * of the reason.
  *
  * @since 0.1.0
  * @category models
@@ -53,15 +64,15 @@ const COMPLAINT = 2000
 export class AttemptOutput {
   readonly #limit: number
   #complaint = new Tail(COMPLAINT)
-  #attempt: { readonly stdout: Tail; readonly stderr: Tail } | undefined
+  #held: Tails | undefined = tails(BEGINNING)
 
   /** Keeps at most so many characters of each stream; 0 passes all on. */
   constructor(child: ChildProcess, limit: number) {
     this.#limit = limit
-    child.stdout?.on("data", (chunk: Buffer) => (this.#attempt?.stdout ?? stdout).write(chunk))
+    child.stdout?.on("data", (chunk: Buffer) => (this.#held?.stdout ?? stdout).write(chunk))
     child.stderr?.on("data", (chunk: Buffer) => {
       this.#complaint.write(chunk)
-      ;(this.#attempt?.stderr ?? stderr).write(chunk)
+      ;(this.#held?.stderr ?? stderr).write(chunk)
     })
   }
 
@@ -70,18 +81,28 @@ export class AttemptOutput {
     return this.#complaint.read().trim()
   }
 
+  /** Passes on what was held back, and what follows. */
+  release(): void {
+    const { stderr: errors, stdout: lines } = this.#take()
+    stdout.write(lines)
+    stderr.write(errors)
+  }
+
   begin(): void {
     this.#complaint = new Tail(COMPLAINT)
-    if (this.#limit > 0) this.#attempt = { stdout: new Tail(this.#limit), stderr: new Tail(this.#limit) }
+    if (this.#limit > 0) this.#held = tails(this.#limit)
   }
 
   /** What was written since `begin`, if anything was. */
   end(): Option.Option<Run.Output> {
-    if (this.#attempt === undefined) return Option.none()
-    const { stderr, stdout } = this.#attempt
-    this.#attempt = undefined
-    const output = { stdout: stdout.read(), stderr: stderr.read() }
-    const truncated = stdout.isTruncated || stderr.isTruncated
-    return output.stdout === "" && output.stderr === "" ? Option.none() : Option.some({ ...output, truncated })
+    const output = this.#take()
+    return Option.liftPredicate(output, ({ stderr, stdout, truncated }) => stdout + stderr !== "" || truncated)
+  }
+
+  #take(): Run.Output {
+    const { stderr, stdout } = this.#held ?? tails(0)
+    this.#held = undefined
+    const text = { stdout: stdout.read(), stderr: stderr.read() }
+    return { ...text, truncated: stdout.isTruncated || stderr.isTruncated }
   }
 }

@@ -69,6 +69,7 @@ const start = (options: Options, settings: Settings, onEnd: (reason: string) => 
   return {
     worker: child,
     force: [() => void child.kill("SIGTERM"), () => killGroup(child)],
+    onReady: () => output.release(),
     beginOutput: () => output.begin(),
     endOutput: Effect.zipRight(
       untilRead,

@@ -176,7 +176,7 @@ export class ExecutorUnavailable extends Schema.TaggedError<ExecutorUnavailable>
   reason: Schema.String
 }) {
   override get message(): string {
-    return `A ${this.kind} cannot be started with ${this.url}: ${this.reason}`
+    return `A ${this.kind} cannot be started with ${this.url}, which has to call runMain: ${this.reason}`
   }
 }
 

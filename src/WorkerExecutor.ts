@@ -66,6 +66,7 @@ const start = (
   return {
     worker,
     force: [() => void worker.terminate()],
+    onReady: () => {},
     beginOutput: () => {},
     endOutput: Effect.succeedNone
   }

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
   Context,
-  DateTime,
   Duration,
   Effect,
   Exit,
@@ -13,50 +12,19 @@ import {
   Option,
   Ref,
   Schema,
-  Scope,
+  type Scope,
   TestClock
 } from "effect"
 import * as AttemptFiber from "../src/AttemptFiber.ts"
 import * as Executor from "../src/Executor.ts"
-import * as Job from "../src/Job.ts"
-import * as Policy from "../src/Policy.ts"
+import type * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
-import { type Progress, RunContext } from "../src/RunContext.ts"
+import { RunContext } from "../src/RunContext.ts"
 import { InvalidOption } from "../src/SchedulerError.ts"
 import * as Task from "../src/Task.ts"
-
-const scheduledAt = DateTime.unsafeMake("2026-01-01T00:05:00Z")
+import { attemptOf, coordinator, scheduledAt, told } from "./Attempts.ts"
 
 type Handle = (payload: unknown) => Effect.Effect<unknown, Task.HandlerFailure, RunContext | Scope.Scope>
-
-/** A coordinator that knows of one earlier run, and keeps what it is told. */
-const told: Array<readonly [runId: string, progress: Progress]> = []
-const coordinator: Executor.Coordinator = {
-  previous: ({ jobId }, which) =>
-    Effect.succeedSome({
-      runId: `${jobId}/${which}`,
-      scheduledAt,
-      finishedAt: scheduledAt,
-      outcome: which === "succeeded" ? "Succeeded" : "Failed"
-    }),
-  progress: ({ id }, progress) => void told.push([id, progress]),
-  wrote: () => {}
-}
-
-/** The second attempt of a run, ten minutes late, with a Scope that is only the executor's to close. */
-const attemptOf = (
-  handler: Task.Handler,
-  options: Policy.PolicyOptions = {},
-  payload: unknown = null
-): Executor.Attempt => {
-  const { task } = handler
-  const scope = Effect.runSync(Scope.make())
-  const policy = Policy.override(Policy.defaults, options)
-  const job = Job.make({ id: "job", task: task.name, now: scheduledAt, payload, policy })
-  const pending = Run.make({ ...job, incarnation: 3 }, scheduledAt)
-  const running = Run.start({ ...pending, attempt: 1 }, "node-1", DateTime.add(scheduledAt, { minutes: 10 }))
-  return { job, handler, scope, coordinator, run: Run.isRunning(running) ? running : assert.fail("it does not run") }
-}
 
 const executeHandler = (handler: Task.Handler, options?: Policy.PolicyOptions, payload?: unknown) =>
   Effect.flatMap(Executor.Executor, (executor) => {

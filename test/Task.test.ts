@@ -598,6 +598,25 @@ describe("an attempt", () => {
   )
 })
 
+describe("Task.remote", () => {
+  it.effect("lets a scheduler know tasks, whose attempts are defects where their code is not", () =>
+    Effect.gen(function* () {
+      const [A, B] = [Task.make("A", { payload: Schema.Number }), Task.make("B")]
+      const live: Layer.Layer<Task.Handler<"A"> | Task.Handler<"B">> = Task.remote(A, B)
+      const handlers = Task.handlers(yield* Layer.build(live))
+      assert.deepStrictEqual(
+        [...handlers].map(([name, { task }]) => [name, task]),
+        [
+          ["A", A],
+          ["B", B]
+        ]
+      )
+      const cause = yield* Effect.flip(Effect.sandbox(inAttempt(handlers.get("A")!, 1)))
+      assert.include(Cause.pretty(cause), 'Task "A" was declared by Task.remote')
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("Task.handlers", () => {
   const layerOf = <Name extends string>(name: Name) =>
     Task.toLayer(Task.make(name, { success: Schema.String }), () => Effect.succeed(`I am ${name}`))
