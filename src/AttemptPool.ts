@@ -16,6 +16,7 @@ import type { Attempt, Executor } from "./Executor.ts"
 import type * as Run from "./Run.ts"
 import type { RunContext } from "./RunContext.ts"
 import { ExecutorUnavailable, InvalidOption } from "./SchedulerError.ts"
+import * as TypeScriptModule from "./TypeScriptModule.ts"
 
 /**
  * @since 0.1.0
@@ -63,7 +64,7 @@ export interface Settings {
 export const check = (settings: Settings): Omit<Options, "kind" | "spawn"> => {
   const { grace = "5 seconds", recycleAfter = Infinity, start = "warm", startTimeout = "30 seconds" } = settings
   return {
-    url: new URL(settings.url),
+    url: TypeScriptModule.find(new URL(settings.url)),
     size: checkCount("size", settings.size ?? availableParallelism()),
     start,
     recycleAfter: recycleAfter === Infinity ? Infinity : checkCount("recycleAfter", recycleAfter),

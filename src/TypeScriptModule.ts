@@ -1,27 +1,40 @@
 /**
- * How a thread or a process loads a module that is written in TypeScript, where Node itself does not read it: by tsx, if
- * that is installed.
+ * How a thread or a process loads a module that is written in TypeScript: as what a build made of it, or as it is, where
+ * Node does not read it by tsx, if that is installed.
  *
  * @since 0.1.0
  */
+import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { pathToFileURL } from "node:url"
 
-/** Whether the runtime needs help; Node does not before 22.18, unless a loader reaches its threads and children. */
+const ENDING = /\.([cm]?)tsx?$/
+
+/**
+ * The module itself, or what a build made of it where only that is there: a build rewrites imports, but no URL.
+ *
+ * @since 0.1.0
+ * @category loading
+ */
+export const find = (url: URL): URL => {
+  if (url.protocol !== "file:" || !ENDING.test(url.pathname) || existsSync(url)) return url
+  const built = new URL(url)
+  built.pathname = url.pathname.replace(ENDING, ".$1js")
+  return existsSync(built) ? built : url
+}
+
+/** Whether the runtime needs help. Node does before 22.18. */
 const isForeign = (url: URL): boolean =>
-  /\.[cm]?tsx?$/.test(url.pathname) &&
+  ENDING.test(url.pathname) &&
   !("bun" in process.versions) &&
   !("deno" in process.versions) &&
   !(process.features as { readonly typescript?: unknown }).typescript
 
 const resolve = (name: string, from: URL): URL | undefined => {
   try {
-    // Packages are looked for where the module is; what is found is the twin for `require`.
-    return pathToFileURL(
-      createRequire(from)
-        .resolve(name)
-        .replace(/\.cjs$/, ".mjs")
-    )
+    const path = createRequire(from).resolve(name)
+    // What is found is the twin for `require`.
+    return pathToFileURL(path.replace(/\.cjs$/, ".mjs"))
   } catch {
     return undefined
   }
