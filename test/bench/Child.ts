@@ -25,12 +25,13 @@ const OPTIONS: ts.CompilerOptions = {
 }
 
 /**
- * Compiles the library as it is compiled for its package, and the children with it: `tsx` would give closures names at
+ * Compiles the library as it is compiled for its package, and the children with it, and what else they load: `tsx` would give closures names at
  * run time, which only ours would pay for, and does things of its own while a process is idle.
  */
-export const compile = (): void => {
+export const compile = (...modules: ReadonlyArray<string>): void => {
   rmSync(OUT, { recursive: true, force: true })
-  ts.createProgram([`${ROOT}test/bench/engine-child.ts`], OPTIONS).emit()
+  const files = ["engine-child", ...modules].map((name) => `${ROOT}test/bench/${name}.ts`)
+  ts.createProgram(files, OPTIONS).emit()
   writeFileSync(`${OUT}/package.json`, `{ "type": "module" }\n`)
 }
 

@@ -3,7 +3,8 @@ import { argv } from "node:process"
 
 const benchmarks: Record<string, () => Promise<{ readonly run: () => Promise<void> }>> = {
   triggers: () => import("./triggers.ts"),
-  engine: () => import("./engine.ts")
+  engine: () => import("./engine.ts"),
+  executors: () => import("./executors.ts")
 }
 
 const known = Object.keys(benchmarks)
