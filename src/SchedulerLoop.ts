@@ -15,10 +15,12 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as AttemptFiber from "./AttemptFiber.ts"
+import type { Coordinator } from "./Executor.ts"
 import type * as Job from "./Job.ts"
 import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
+import type { Earlier } from "./RunContext.ts"
 import { StoreError } from "./SchedulerError.ts"
 import * as SchedulerEvent from "./SchedulerEvent.ts"
 import * as SchedulerMetrics from "./SchedulerMetrics.ts"
@@ -104,6 +106,8 @@ interface Attempt {
   readonly run: Run.Running
   readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
   isCancelled: boolean
+  /** What it wrote, if it was interrupted. */
+  output?: Run.Output
 }
 
 /** What the loop's fiber owns; nobody else writes it. All times are epoch milliseconds. */
@@ -158,6 +162,7 @@ interface Actor {
   readonly bell: Effect.Latch
   /** What the fibers of attempts start with. */
   readonly runtime: Runtime.Runtime<never>
+  readonly coordinator: Coordinator
   readonly state: State
 }
 
@@ -225,15 +230,17 @@ export interface LoopOptions {
 export const make = (options: LoopOptions): Effect.Effect<SchedulerLoop> =>
   Effect.gen(function* () {
     const { executors, handlers, hub, isFirst, name, store } = options
+    const attempts = new Map<string, Attempt>()
     const self: Actor = {
       ...{ name, store, executors, handlers, hub, isFirst },
       tasks: new Set(handlers.keys()),
       watch: Duration.toMillis(options.watch),
-      attempts: new Map(),
+      attempts,
       unhandled: new Set(),
       inbox: [],
       bell: yield* Effect.makeLatch(false),
       runtime: yield* Effect.runtime<never>(),
+      coordinator: coordinate(store, attempts),
       state: yield* makeState(options.isPaused)
     }
     return { send: (message) => send(self, message), health: health(self), run: run(self) }
@@ -572,6 +579,22 @@ interface Places {
   count: number
 }
 
+const coordinate = (store: JobStore["Type"], attempts: ReadonlyMap<string, Attempt>): Coordinator => ({
+  previous: (run, which) => previous(store, run, which),
+  progress: () => {},
+  wrote: ({ id }, output) => {
+    const attempt = attempts.get(id)
+    if (attempt !== undefined) attempt.output = output
+  }
+})
+
+const previous = (store: JobStore["Type"], { id, jobId, scheduledAt }: Run.Running, which: Earlier) => {
+  const states = which === "succeeded" ? (["Succeeded"] as const) : Run.ENDED
+  return Effect.map(store.runs({ jobId, after: { id, scheduledAt }, states, limit: 1 }), ([run]) =>
+    Option.flatMap(Option.fromNullable(run), Run.toPrevious)
+  )
+}
+
 const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Effect.Effect<void> => {
   const { job, run } = step
   self.state.isBusy = true
@@ -580,7 +603,9 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   if (!Run.isRunning(run) || Option.isNone(job) || handler === undefined) return Effect.void
   places.count--
   self.state.attempted++
-  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler), (fiber) => {
+  const { executor } = places.slots
+  const start = AttemptFiber.start(self.runtime, executor, run, job.value, handler, self.coordinator)
+  return Effect.map(start, (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>
@@ -589,9 +614,10 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   })
 }
 
-const toOutcome = (exit: Exit.Exit<Run.Outcome>, { isCancelled }: Attempt): Run.Outcome => {
+const toOutcome = (exit: Exit.Exit<Run.Outcome>, { isCancelled, output }: Attempt): Run.Outcome => {
   if (Exit.isSuccess(exit)) return exit.value
-  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted" }
+  const written = output === undefined ? {} : { output }
+  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted", ...written }
   return { _tag: "Failed", failure: { kind: "Defect", ...Task.describe(exit.cause) } }
 }
 

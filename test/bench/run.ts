@@ -8,7 +8,8 @@ interface Benchmark {
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
   triggers: () => import("./triggers.ts"),
   engine: () => import("./engine.ts"),
-  sql: () => import("./sql.ts")
+  sql: () => import("./sql.ts"),
+  executors: () => import("./executors.ts")
 }
 
 const known = Object.keys(benchmarks)
