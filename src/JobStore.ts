@@ -118,10 +118,15 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
       readonly tasks: ReadonlySet<string>
       readonly executor: string
     }) => Effect.Effect<ReadonlyArray<Step>, StoreError>
-    /** Records how attempts ended. An attempt that is no longer the holder changes nothing and is left out. */
+    /**
+     * Records how attempts ended. An attempt that is no longer the holder changes nothing and is left out. With `start`, for
+     * a node that knows that others wait for these places, it then starts what may start, as `start` does; those steps are
+     * the last ones.
+     */
     readonly settle: (
       settlements: ReadonlyArray<{ readonly run: Run.Running; readonly outcome: Run.Outcome }>,
-      now: DateTime.Utc
+      now: DateTime.Utc,
+      start?: Start
     ) => Effect.Effect<ReadonlyArray<Step>, StoreError>
     /** Registers a node for the length of a lease, under an id that no other one has had. */
     readonly register: (options: {
@@ -232,8 +237,11 @@ const tickOperations = (ledger: Ledger) =>
     claim: ({ limit, now, start }) => Effect.sync(() => ledger.claim(now, limit, start)),
     start: ({ executor, limit, node, now, tasks }) =>
       Effect.sync(() => ledger.start({ executor, limit, node, now, tasks })),
-    settle: (settlements, now) =>
-      Effect.sync(() => settlements.flatMap(({ outcome, run }) => ledger.settle(run, outcome, now) ?? [])),
+    settle: (settlements, now, start) =>
+      Effect.sync(() => {
+        const steps = settlements.flatMap(({ outcome, run }) => ledger.settle(run, outcome, now) ?? [])
+        return start === undefined ? steps : [...steps, ...ledger.startAll(start, now)]
+      }),
     register: ({ lease, now }) => Effect.sync(() => ledger.register(now, lease)),
     renew: ({ lease, node, now }) => Effect.sync(() => ledger.renew(node, now, lease)),
     recover: ({ limit, now }) => Effect.sync(() => ledger.recover(now, limit)),

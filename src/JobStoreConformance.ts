@@ -47,8 +47,8 @@ import {
 import * as HistoryConformance from "./HistoryConformance.ts"
 import * as InstanceConformance from "./InstanceConformance.ts"
 import * as Job from "./Job.ts"
-import { type JobFilter, JobStore } from "./JobStore.ts"
-import type * as Run from "./Run.ts"
+import { type JobFilter, JobStore, type Step } from "./JobStore.ts"
+import * as Run from "./Run.ts"
 import * as Trigger from "./Trigger.ts"
 
 export type { Check } from "./ConformanceWorld.ts"
@@ -885,6 +885,103 @@ const nodeChecks: ReadonlyArray<Check> = [
   )
 ]
 
+/** Room for so many on each of some executors. */
+const roomFor = (node: string, room: Readonly<Record<string, number>>) => ({
+  node,
+  tasks: work,
+  room: new Map(Object.entries(room))
+})
+
+const startedIds = (steps: ReadonlyArray<Step>) =>
+  steps.map(({ run }) => `${run.jobId} ${run.state._tag} ${run.attempt}`)
+
+const executorChecks: ReadonlyArray<Check> = [
+  check(
+    "runs of each executor are handed out by themselves",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("a", { executor: "cpu" }), make("b", { executor: "cpu", priority: 1 }), make("c"))
+      yield* claim(60)
+      const soonestOn = (...names: ReadonlyArray<string>) =>
+        Effect.map(store.nextWake({ node, tasks: work, executors: new Set(names) }), (wakes) => wakes.start)
+      assert.deepEqual(
+        [yield* soonestOn("cpu"), yield* soonestOn("gpu"), yield* soonestOn("gpu", "default")],
+        [at(60).epochMillis, Infinity, at(60).epochMillis]
+      )
+      assert.deepEqual(startedIds(yield* start(node, 60, 100, work, "gpu")), [])
+      assert.deepEqual(startedIds(yield* start(node, 60, 1, work, "cpu")), ["b Running 1"])
+      assert.deepEqual(startedIds(yield* start(node, 60)), ["c Running 1"])
+      assert.deepEqual(startedIds(yield* start(node, 60, 100, work, "cpu")), ["a Running 1"])
+    })
+  ),
+
+  check(
+    "a claim starts what it makes if it is asked to, by priority, as far as there is room, and only what may start",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(
+        make("cpu", { executor: "cpu" }),
+        make("first", { priority: 2 }),
+        make("full"),
+        make("other", { task: "Other", priority: 9 }),
+        make("second", { priority: 1 })
+      )
+      const claimed = yield* store.claim({ now: at(60), limit: 100, start: roomFor(node, { default: 2, cpu: 0 }) })
+      assert.deepEqual(startedIds(claimed.started).sort(), ["first Running 1", "second Running 1"])
+      assert.equal(claimed.advances.length, 5)
+      assert.ok(claimed.advances.every(({ runs }) => runs.every(({ state }) => state._tag === "Pending")))
+      const held = (yield* history()).map(({ jobId, state }) => `${jobId} ${state._tag}`)
+      assert.deepEqual(held.sort(), ["cpu Pending", "first Running", "full Pending", "other Pending", "second Running"])
+      for (const { run } of claimed.started) {
+        assert.ok(Run.isRunning(run) && run.state.node === node)
+        if (Run.isRunning(run)) assert.equal(one(yield* settle(run, succeeded, 61)).run.state._tag, "Succeeded")
+      }
+      assert.deepEqual(startedIds(yield* start(node, 61)), ["full Running 1"])
+    })
+  ),
+
+  check(
+    "a claim that starts what it makes counts it, as any run in flight, against maxInstances and the catch-up",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("all", { coalesce: "all" }), make("skip"))
+      const room = roomFor(node, { default: 10 })
+      const first = yield* store.claim({ now: at(180), limit: 100, start: room })
+      assert.deepEqual(startedIds(first.started).sort(), ["all Running 1", "skip Running 1"])
+      assert.deepEqual(states(yield* history("all")), ["180 Waiting", "120 Waiting", "60 Running"])
+      yield* store.claim({ now: at(240), limit: 100, start: room })
+      assert.deepEqual(states(yield* history("skip")), ["240 Skipped", "180 Running"])
+    })
+  ),
+
+  check(
+    "a settlement starts what waits for its place if it is asked to",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("a"), make("b"), make("c", { priority: 1 }), make("retried", { retry: { times: 1, delay: 0 } }))
+      yield* claim(60)
+      const runs = yield* running(node, 60, 2)
+      assert.deepEqual(
+        runs.map(({ jobId }) => jobId),
+        ["c", "a"]
+      )
+      const settlements = runs.map((run) => ({ run, outcome: succeeded }))
+      const steps = yield* store.settle(settlements, at(61), roomFor(node, { default: 1 }))
+      assert.deepEqual(startedIds(steps), ["c Succeeded 1", "a Succeeded 1", "b Running 1"])
+      assert.deepEqual(startedIds(yield* store.settle(settlements, at(61), roomFor(node, { default: 1 }))), [
+        "retried Running 1"
+      ])
+      const [last] = (yield* history("retried")).filter(Run.isRunning)
+      const again = yield* store.settle([{ run: last!, outcome: failed }], at(62), roomFor(node, { default: 5 }))
+      assert.deepEqual(startedIds(again), ["retried Pending 1", "retried Running 2"])
+    })
+  )
+]
+
 /**
  * The suite, in the order in which it is best read.
  *
@@ -897,5 +994,6 @@ export const checks: ReadonlyArray<Check> = [
   ...runChecks,
   ...InstanceConformance.checks,
   ...HistoryConformance.checks,
-  ...nodeChecks
+  ...nodeChecks,
+  ...executorChecks
 ]

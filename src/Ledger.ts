@@ -369,7 +369,7 @@ export class Ledger {
       if (Either.isRight(advance)) advances.push(this.#claimOne(job, advance.right, now))
       else parked.push(this.#park(job, advance.left, now))
     }
-    const started = start === undefined || advances.length === 0 ? [] : this.#startAll(start, now)
+    const started = start === undefined || advances.length === 0 ? [] : this.startAll(start, now)
     return { advances, parked, started }
   }
 
@@ -415,7 +415,8 @@ export class Ledger {
     return steps
   }
 
-  #startAll({ node, room, tasks }: Start, now: DateTime.Utc): ReadonlyArray<Step> {
+  /** Starts what may start on several executors. */
+  startAll({ node, room, tasks }: Start, now: DateTime.Utc): ReadonlyArray<Step> {
     return [...room].flatMap(([executor, limit]) => this.start({ executor, limit, node, now, tasks }))
   }
 

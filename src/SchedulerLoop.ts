@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -16,7 +17,7 @@ import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import * as AttemptFiber from "./AttemptFiber.ts"
 import type { Coordinator } from "./Executor.ts"
-import type * as Job from "./Job.ts"
+import * as Job from "./Job.ts"
 import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
@@ -465,20 +466,47 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
   Effect.suspend(() => {
     const batch = [...self.state.ended]
     if (batch.length === 0) return Effect.void
-    return Effect.map(ask(self, "settle runs", self.store.settle(batch, now)), (steps) => {
-      self.state.ended.splice(0, batch.length)
-      // What waited for these may start. To ask whether something did costs less than to start nothing.
-      self.state.isBusy = true
-      if (self.state.isCrowded) self.state.wakes = { ...self.state.wakes, start: -Infinity }
-      else self.state.isStale = true
-      const settlements = new Map(batch.map((settlement) => [settlement.run.id, settlement]))
-      for (const step of steps) {
-        const settlement = settlements.get(step.run.id)
-        if (settlement !== undefined) SchedulerMetrics.observeAttempt(settlement.run, now)
-        tellStep(self, step, settlement?.outcome, now)
-      }
-    })
+    return withPlaces(self, now, othersWait(self, now), (start, begin) =>
+      Effect.flatMap(ask(self, "settle runs", self.store.settle(batch, now, start)), (steps) => {
+        self.state.ended.splice(0, batch.length)
+        const [settled, started] = Arr.partition(steps, ({ run }) => Run.isRunning(run))
+        foundEnds(self, settled, started.length, start)
+        tellSettled(self, batch, settled, now)
+        return Effect.forEach(started, begin, { discard: true })
+      })
+    )
   })
+
+/** Whether runs are known to wait for places, and nothing is due that could come before them. */
+const othersWait = ({ state }: Actor, now: DateTime.Utc): boolean =>
+  state.mode === "Running" && state.isCrowded && !state.isStale && state.wakes.claim > now.epochMillis
+
+/** What waited for these may start. To ask whether something did costs less than to start nothing. */
+const foundEnds = ({ state }: Actor, settled: ReadonlyArray<Step>, started: number, start: Start | undefined): void => {
+  state.isBusy = true
+  if (start === undefined) {
+    state.isStale = true
+    return
+  }
+  const due = settled.map(({ job }) => Option.match(job, { onNone: () => Infinity, onSome: Job.dueAt }))
+  state.isCrowded = started >= [...start.room.values()].reduce((sum, count) => sum + count, 0)
+  state.isStale = !state.isCrowded
+  state.wakes = { ...state.wakes, claim: Math.min(state.wakes.claim, ...due) }
+}
+
+const tellSettled = (
+  self: Actor,
+  batch: ReadonlyArray<Settlement>,
+  settled: ReadonlyArray<Step>,
+  now: DateTime.Utc
+): void => {
+  const settlements = new Map(batch.map((settlement) => [settlement.run.id, settlement]))
+  for (const step of settled) {
+    const settlement = settlements.get(step.run.id)
+    if (settlement !== undefined) SchedulerMetrics.observeAttempt(settlement.run, now)
+    tellStep(self, step, settlement?.outcome, now)
+  }
+}
 
 const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.flatMap(ask(self, "recover runs", self.store.recover({ now, limit: BATCH })), (steps) => {
@@ -488,9 +516,9 @@ const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
     return steps.length >= BATCH ? recoverDead(self, now) : Effect.void
   })
 
-/** One batch, so that what is claimed starts and what has ended is settled between one and the next. */
+/** What is claimed starts at once if nothing else waits to start before it. One batch, so that what is claimed starts and what has ended is settled between one and the next. */
 const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  withPlaces(self, now, (start, begin) =>
+  withPlaces(self, now, self.state.wakes.start > now.epochMillis, (start, begin) =>
     Effect.gen(function* () {
       const claim = yield* ask(self, "claim due jobs", self.store.claim({ now, limit: BATCH, start }))
       const { advances, parked, started } = claim
@@ -509,22 +537,23 @@ const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
 
 type Begin = (step: Step) => Effect.Effect<void>
 
-/** What is claimed may start at once if nothing else waits to start before it. */
+/** Takes all places for what a step of the turn may start besides, if it may, and gives back those that are left. */
 const withPlaces = (
   self: Actor,
   now: DateTime.Utc,
-  claim: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
+  mayStart: boolean,
+  step: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
 ): Effect.Effect<void, StoreError> =>
   Effect.suspend(() => {
     const { executors, state, tasks } = self
-    if (state.node === undefined || state.wakes.start <= now.epochMillis) return claim(undefined, () => Effect.void)
+    if (state.node === undefined || !mayStart) return step(undefined, () => Effect.void)
     const places = new Map([...executors.all].map((slots) => [slots.name, { slots, count: slots.reserve(BATCH) }]))
     const room = new Map([...places].map(([name, { count }]) => [name, count]))
     const begin: Begin = (step) => beginOn(self, step, places.get(step.run.executor)!, now)
     const giveBack = Effect.sync(() => {
       for (const { count, slots } of places.values()) slots.release(count)
     })
-    return Effect.ensuring(claim({ node: state.node, tasks, room }, begin), giveBack)
+    return Effect.ensuring(step({ node: state.node, tasks, room }, begin), giveBack)
   })
 
 /** Something came of this turn, and something more may come of it. */

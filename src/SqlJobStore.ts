@@ -173,7 +173,7 @@ const tickOperations = (db: Database, step: Perform) =>
   ({
     claim: (options) => step("claim due jobs", claim(db, options)),
     start: (options) => step("start runs", start(db, options)),
-    settle: (settlements, now) => step("settle runs", settle(db, settlements, now)),
+    settle: (settlements, now, start) => step("settle runs", settleAndStart(db, settlements, now, start)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
@@ -555,6 +555,21 @@ const writeTransitions = (
 }
 
 type Settlements = Parameters<Store["settle"]>[0]
+
+/** Two steps of a turn in one transaction: where few runs end at a time, its end costs more than either of them. */
+const settleAndStart = (
+  db: Database,
+  settlements: Settlements,
+  now: DateTime.Utc,
+  begin: JobStore.Start | undefined
+): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
+  Effect.gen(function* () {
+    const steps = [...(yield* settle(db, settlements, now))]
+    for (const [executor, limit] of begin?.room ?? []) {
+      steps.push(...(yield* start(db, { ...begin!, now, executor, limit })))
+    }
+    return steps
+  })
 
 const settle = (
   db: Database,
