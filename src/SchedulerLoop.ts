@@ -142,6 +142,8 @@ interface State {
   elapsed: number
   lastTurn: Option.Option<DateTime.Utc>
   storeFailures: number
+  /** How much is asked of the store at a time: a slow one that answers only small questions in time still gets on. */
+  batch: number
   readonly ended: Array<Settlement>
 }
 
@@ -269,6 +271,7 @@ const makeState = (isPaused: boolean): Effect.Effect<State> =>
     ...clocks,
     lastTurn: Option.none(),
     storeFailures: 0,
+    batch: BATCH,
     ended: []
   }))
 
@@ -464,7 +467,7 @@ const isLeaving = ({ attempts, state }: Actor, now: DateTime.Utc): boolean =>
 
 const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.suspend(() => {
-    const batch = [...self.state.ended]
+    const batch = self.state.ended.slice(0, self.state.batch)
     if (batch.length === 0) return Effect.void
     return withPlaces(self, now, othersWait(self, now), (start, begin) =>
       Effect.flatMap(ask(self, "settle runs", self.store.settle(batch, now, start)), (steps) => {
@@ -472,7 +475,7 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
         const [settled, started] = Arr.partition(steps, ({ run }) => Run.isRunning(run))
         foundEnds(self, settled, started.length, start)
         tellSettled(self, batch, settled, now)
-        return Effect.forEach(started, begin, { discard: true })
+        return Effect.zipRight(Effect.forEach(started, begin, { discard: true }), settleEnded(self, now))
       })
     )
   })
@@ -509,21 +512,28 @@ const tellSettled = (
 }
 
 const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  Effect.flatMap(ask(self, "recover runs", self.store.recover({ now, limit: BATCH })), (steps) => {
-    self.state.isStale = true
-    if (steps.length > 0) foundWork(self, { start: -Infinity })
-    for (const step of steps) tellStep(self, step, { _tag: "Crashed" }, now)
-    return steps.length >= BATCH ? recoverDead(self, now) : Effect.void
+  Effect.suspend(() => {
+    const limit = self.state.batch
+    return Effect.flatMap(ask(self, "recover runs", self.store.recover({ now, limit })), (steps) => {
+      self.state.isStale = true
+      if (steps.length > 0) foundWork(self, { start: -Infinity })
+      for (const step of steps) tellStep(self, step, { _tag: "Crashed" }, now)
+      return steps.length >= limit ? recoverDead(self, now) : Effect.void
+    })
   })
 
-/** What is claimed starts at once if nothing else waits to start before it. One batch, so that what is claimed starts and what has ended is settled between one and the next. */
+/**
+ * One batch, so that what is claimed starts and what has ended is settled between one and the next. What is claimed starts
+ * at once if nothing else waits to start before it.
+ */
 const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   withPlaces(self, now, self.state.wakes.start > now.epochMillis, (start, begin) =>
     Effect.gen(function* () {
-      const claim = yield* ask(self, "claim due jobs", self.store.claim({ now, limit: BATCH, start }))
+      const limit = self.state.batch
+      const claim = yield* ask(self, "claim due jobs", self.store.claim({ now, limit, start }))
       const { advances, parked, started } = claim
       self.state.isStale = true
-      self.state.isFlooded = advances.length + parked.length >= BATCH
+      self.state.isFlooded = advances.length + parked.length >= limit
       for (const { jobId, reason } of parked) self.hub.publish({ _tag: "JobParked", at: now, jobId, reason })
       for (const claimed of advances) tellClaimed(self, claimed, now)
       const made = advances.reduce((sum, { runs }) => sum + runs.length, 0)
@@ -547,7 +557,8 @@ const withPlaces = (
   Effect.suspend(() => {
     const { executors, state, tasks } = self
     if (state.node === undefined || !mayStart) return step(undefined, () => Effect.void)
-    const places = new Map([...executors.all].map((slots) => [slots.name, { slots, count: slots.reserve(BATCH) }]))
+    const reserve = (slots: ExecutorSlots) => ({ slots, count: slots.reserve(state.batch) })
+    const places = new Map([...executors.all].map((slots) => [slots.name, reserve(slots)]))
     const room = new Map([...places].map(([name, { count }]) => [name, count]))
     const begin: Begin = (step) => beginOn(self, step, places.get(step.run.executor)!, now)
     const giveBack = Effect.sync(() => {
@@ -587,7 +598,7 @@ const startReady = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreEr
 const startOn = (self: Actor, slots: ExecutorSlots, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.suspend(() => {
     const { state, store, tasks } = self
-    const places = { slots, count: state.node === undefined ? 0 : slots.reserve(BATCH) }
+    const places = { slots, count: state.node === undefined ? 0 : slots.reserve(self.state.batch) }
     const limit = places.count
     if (state.node === undefined || limit === 0) return Effect.void
     const start = store.start({ node: state.node, now, limit, tasks, executor: slots.name })
@@ -775,6 +786,7 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
     }
     yield* Effect.logWarning("The scheduler could not complete a turn; it tries again", cause)
     state.isStale = true
+    state.batch = Math.max(1, state.batch >> 1)
     const later = yield* Clock.currentTimeMillis
     if (later >= state.trustedUntil) evict(self, now)
     if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self)
@@ -784,7 +796,9 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
 
 const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
-    if (self.state.storeFailures === 0) return
+    const { batch, storeFailures } = self.state
+    self.state.batch = Math.min(batch + Math.ceil(batch / 8), BATCH)
+    if (storeFailures === 0) return
     yield* releaseUnknown(self)
     self.state.storeFailures = 0
     self.hub.publish({ _tag: "StoreRecovered", at: now, store: self.name })

@@ -50,7 +50,9 @@ export interface Options {
   readonly migrate?: boolean | undefined
   /**
    * How far the clock of a node may differ from the one of the database server; beyond it the node cannot register, nor
-   * prolong its lease. It is not looked at under a test clock, nor on SQLite. Default: a fifth of the lease.
+   * prolong its lease. It is not looked at under a test clock, nor on SQLite. Two nodes may be apart by twice as much:
+   * with more than a tenth of the lease, one may take over what the other has not yet let go. Default: a fifteenth of the
+   * lease, 1 second.
    */
   readonly maxClockSkew?: Duration.DurationInput | undefined
   /** How long a scheduler sleeps at most before it looks whether another process has added work. Default: 5 seconds. */
@@ -74,7 +76,7 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     const prefix = options.prefix ?? "scheduler_"
     const lease = Duration.decode(options.lease ?? "15 seconds")
     const renewal = options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
-    const maxClockSkew = Duration.decode(options.maxClockSkew ?? Duration.times(lease, 1 / 5))
+    const maxClockSkew = Duration.decode(options.maxClockSkew ?? Duration.times(lease, 1 / 15))
     const migrate = SqlMigrations.run(prefix, options.schema)
     if (options.migrate ?? true) yield* refail("bring its tables up to date", migrate)
     const client = yield* SqlClient.SqlClient

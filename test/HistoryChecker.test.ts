@@ -14,7 +14,7 @@ import { check } from "./chaos/HistoryChecker.ts"
 import { takeOvers } from "./chaos/TakeOver.ts"
 import type { Tag } from "./chaos/Violation.ts"
 
-const timing: History["timing"] = { lease: 3000, skew: 0, notice: 500, patience: 4000 }
+const timing: History["timing"] = { lease: 3000, skew: 0, notice: 500, takeOver: 5000, patience: 4000 }
 
 const T0 = 1_000_000_000_000
 
@@ -290,6 +290,24 @@ describe("a history that is not healthy", () => {
         with3rd(third({ pid: 7, start: 10 }), third({ attempt: 2, pid: 2, start: 3300, end: 3500 })),
         [fault("killed", 100, 110)],
         job({ onCrash: "abandon", maxInstances: 9 })
+      )
+    ],
+    [
+      "a take-over that came too late",
+      "Late",
+      history(with3rd(third({ pid: 7, start: 10 }), third({ attempt: 2, pid: 2, start: 4600, end: 4800 })), [
+        fault("killed", 100, 110)
+      ])
+    ],
+    [
+      "more runs at once than there may be, one of which its dead node still holds",
+      "TooMany",
+      history(
+        [
+          ...with3rd(third({ pid: 7, start: 10 })).filter(({ scheduledAt }) => scheduledAt <= at(3).scheduledAt),
+          ...third({ attempt: 2, pid: 2, start: 3300, end: 3500 })
+        ],
+        [fault("killed", 100, 110)]
       )
     ],
     ["a second attempt without a first", "Repeated", history(with3rd(third({ attempt: 2, start: 10, end: 100 })))],

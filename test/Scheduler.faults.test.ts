@@ -447,6 +447,49 @@ describe("a store that goes wrong", () => {
   }
 })
 
+describe("a store that answers in time only if little is asked of it", () => {
+  const MOST = 20
+
+  /** As a database that is slow, or has much to catch up with, does not answer large questions before they are given up. */
+  const onSlow = Layer.effect(
+    JobStore.JobStore,
+    Effect.map(JobStore.makeMemory(), (sound) => {
+      const { store } = FaultyJobStore.make(sound)
+      const upTo = <A, E>(count: number, effect: Effect.Effect<A, E>) => (count > MOST ? Effect.never : effect)
+      return JobStore.JobStore.of({
+        ...store,
+        claim: (_) => upTo(_.limit, store.claim(_)),
+        start: (_) => upTo(_.limit, store.start(_)),
+        recover: (_) => upTo(_.limit, store.recover(_)),
+        settle: (settlements, now) => upTo(settlements.length, store.settle(settlements, now))
+      })
+    })
+  )
+
+  it.scoped("is asked less at a time, until all is done", () =>
+    Effect.gen(function* () {
+      const scheduler = yield* Scheduler.Scheduler
+      const jobs = Array.from({ length: 200 }, (_, i) => Scheduler.job(Quick, { id: `job-${i}`, trigger: Trigger.now }))
+      yield* scheduler.addAll(jobs)
+      yield* scheduler.start
+      yield* TestClock.adjust("5 minutes")
+      assert.lengthOf(
+        (yield* scheduler.runs({ limit: 1000 })).filter((run) => stateOf(run) === "Succeeded"),
+        200
+      )
+    }).pipe(
+      Effect.provide(
+        Scheduler.layer({ autoStart: false }).pipe(
+          Layer.provide(HandlersLive),
+          Layer.provide(Executor.layerFiber({ concurrency: 100 })),
+          Layer.provide(onSlow)
+        )
+      ),
+      inOwnTime
+    )
+  )
+})
+
 describe("a store that did what it was asked and failed to say so", () => {
   const test = <E>(
     title: string,

@@ -23,10 +23,11 @@ export class Client {
     readonly jobs: number
     readonly seconds: number
     readonly hasNew: boolean
+    readonly deadly: number
   }): Promise<ReadonlyArray<JobSpec>> {
-    const { hasNew, jobs: count, seconds } = options
+    const { deadly, hasNew, jobs: count, seconds } = options
     const from = Date.now() + LEAD
-    const jobs = Workload.recurring({ count, seconds, from, hasNew })
+    const jobs = [...Workload.recurring({ count, seconds, from, hasNew }), ...Workload.deadly(deadly, from)]
     const add = Effect.flatMap(Scheduler.Scheduler, (scheduler) => scheduler.addAll(jobs.map((job) => job.declaration)))
     await this.runtime.runPromise(add)
     if (Date.now() > from) throw new Error(`It took more than ${LEAD} ms to add ${count} jobs`)

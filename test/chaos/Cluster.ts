@@ -21,7 +21,7 @@ export const until = async (isDone: () => boolean | Promise<boolean>, millis: nu
   return isDone()
 }
 
-export type Setup = Pick<NodeOptions, "isNew" | "clock">
+export type Setup = Pick<NodeOptions, "isNew" | "clock" | "drain">
 
 interface Live {
   readonly setup: Setup
@@ -42,6 +42,7 @@ export class Cluster {
   readonly faults: Array<Fault> = []
   readonly timing: StoreTiming
   private readonly nodes = new Map<string, Live>()
+  private readonly isEnding = new Set<string>()
   private readonly proxies = new Map<string, Proxy>()
   private readonly logs: Array<Log> = []
   private readonly options: ClusterOptions
@@ -70,6 +71,16 @@ export class Cluster {
     const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()))
     this.logs.push(log)
     this.nodes.set(name, { setup, child, pid: child.pid!, log, exit })
+    void exit.then(() => this.replace(name, child))
+  }
+
+  /** What ended of itself is started again, as by a supervisor. */
+  private replace(name: string, child: ChildProcess): void {
+    const node = this.nodes.get(name)
+    if (node?.child !== child || this.isEnding.has(name)) return
+    const at = Date.now()
+    this.faults.push({ kind: "killed", pid: node.pid, from: at, to: at })
+    this.start(name, node.setup)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -158,9 +169,11 @@ export class Cluster {
 
   private async end(name: string, signal: NodeJS.Signals, fault: Pick<Fault, "kind" | "from">): Promise<void> {
     const { child, exit, pid } = this.nodes.get(name)!
+    this.isEnding.add(name)
     child.kill(signal)
     await exit
     this.nodes.delete(name)
+    this.isEnding.delete(name)
     this.faults.push({ ...fault, pid, to: Date.now() })
   }
 
@@ -171,10 +184,18 @@ export class Cluster {
 
   /** Sets the wall clock of a node, to be so far off. */
   setClock(name: string, clock: number): void {
-    const { child, pid } = this.nodes.get(name)!
     const order: Order = { clock }
-    child.send(order)
-    this.faults.push({ kind: "clock", pid, from: Date.now(), to: Date.now() })
+    this.nodes.get(name)!.child.send(order)
+  }
+
+  /** Sets the wall clock of a node wrong for so long, and right again. */
+  async misset(name: string, clock: number, millis: number): Promise<void> {
+    const { pid } = this.nodes.get(name)!
+    const from = Date.now()
+    this.setClock(name, clock)
+    await sleep(millis)
+    this.setClock(name, 0)
+    this.faults.push({ kind: "clock", pid, from, to: Date.now() })
   }
 
   /** A process stands still for so long, and does not know it. */
@@ -196,7 +217,10 @@ export class Cluster {
 
   /** Kills every node at once, also stopped ones. */
   destroy(): void {
-    for (const { child } of this.nodes.values()) child.kill("SIGKILL")
+    for (const [name, { child }] of this.nodes) {
+      this.isEnding.add(name)
+      child.kill("SIGKILL")
+    }
     for (const proxy of this.proxies.values()) void proxy.close()
   }
 

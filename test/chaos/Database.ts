@@ -40,6 +40,7 @@ export interface StoreTiming {
   readonly lease: number
   readonly renewal: number
   readonly poll: number
+  readonly maxClockSkew?: number
 }
 
 export const TIMING: StoreTiming = { lease: 3000, renewal: 1000, poll: 500 }

@@ -17,6 +17,12 @@ export interface FaultPlan {
   readonly nodes: ReadonlyArray<Setup>
   /** Whether some jobs need a node of the new version. */
   readonly hasNew?: boolean
+  /** How many jobs there are that end their nodes. */
+  readonly deadly?: number
+  /** How far the clocks of two nodes may be apart, in milliseconds. Default: not at all. */
+  readonly skew?: number
+  /** How long after the last sign of life of its node a run must have been taken over, in milliseconds. */
+  readonly takeOver?: number
   /** Whether each node has a proxy before the database. */
   readonly isProxied?: boolean
   /** Whether the server must be ours to restart. */
@@ -75,6 +81,14 @@ export const shortly: FaultPlan = {
     await cluster.freeze(await cluster.busy(3000, [killed]), cluster.timing.lease * 1.3)
   }
 }
+
+/** Nodes end in order, but not all that they do is done by then. */
+const stop = inTurn(async (cluster, name) => {
+  await cluster.untilBusy(name, 3000)
+  await cluster.leave(name)
+  cluster.start(name, { isNew: true, drain: "1 second" })
+  await cluster.ready(20_000)
+})
 
 const roll = inTurn(async (cluster, name) => {
   await sleep(500)
@@ -174,11 +188,59 @@ const stepBack: FaultPlan["disturb"] = async ({ cluster, until }) => {
   for (let clock = cluster.clockOf(name); Date.now() < until; await sleep(3000)) cluster.setClock(name, (clock -= 2000))
 }
 
+/** Nodes whose clock is right when they start jump by an hour and back, one after the other, ahead and behind. */
+const jump: FaultPlan["disturb"] = async ({ cluster, until }) => {
+  for (let turn = 0; Date.now() < until; turn++) {
+    const name = `n${(turn % cluster.names.length) + 1}`
+    await sleep(1000)
+    await cluster.untilBusy(name, 3000)
+    await cluster.misset(name, turn % 2 === 0 ? HOUR : -HOUR, cluster.timing.lease * SWALLOWED)
+  }
+}
+
+/** As far as a clock swings to both sides, within what is allowed, in milliseconds. */
+const SWING = 2500
+
+/** The clock of the last node jumps back and forth, while another node is killed now and then. */
+const swing: FaultPlan["disturb"] = async (disturbance) => {
+  const { cluster, until } = disturbance
+  const name = cluster.names.at(-1)!
+  const swing = async () => {
+    for (let side = 1; Date.now() < until; side = -side, await sleep(1700)) cluster.setClock(name, side * SWING)
+    cluster.setClock(name, 0)
+  }
+  await Promise.all([swing(), killFirst(disturbance)])
+}
+
+const killFirst: FaultPlan["disturb"] = async ({ cluster, until }) => {
+  for (; Date.now() < until; await sleep(cluster.timing.lease)) {
+    await cluster.untilBusy("n1", 3000)
+    await cluster.kill("n1")
+    cluster.start("n1", { isNew: true })
+  }
+}
+
+/** The lease and its times as they are by default. */
+const DEFAULTS: StoreTiming = { lease: 15_000, renewal: 5000, poll: 5000 }
+
+/** As far off as a clock may be with the lease of these rows. */
+const OFF = 150
+
 export const plans: ReadonlyArray<FaultPlan> = [
   { name: "none", nodes: nodes(3), databases: ALL, disturb: wait },
   { name: "kill", nodes: nodes(4), databases: ALL, disturb: kill },
+  {
+    name: "kill-default-lease",
+    nodes: nodes(3),
+    timing: DEFAULTS,
+    takeOver: DEFAULTS.lease + DEFAULTS.poll,
+    databases: ALL,
+    disturb: killFirst
+  },
+  { name: "suicide", nodes: nodes(5), deadly: 4, databases: ALL, disturb: wait },
   { name: "freeze", nodes: nodes(3), databases: ALL, disturb: freeze },
   { name: "restart", nodes: nodes(3), databases: ALL, disturb: roll },
+  { name: "stop", nodes: nodes(3, { isNew: true, drain: "1 second" }), databases: ALL, disturb: stop },
   {
     name: "deploy",
     nodes: [...nodes(2, { isNew: false }), ...nodes(1)],
@@ -202,6 +264,27 @@ export const plans: ReadonlyArray<FaultPlan> = [
     nodes: [...nodes(2), { isNew: true, clock: HOUR }],
     databases: SERVERS,
     disturb: stepBack
+  },
+  { name: "clock-jump", nodes: nodes(3), databases: SERVERS, disturb: jump },
+  {
+    name: "clock-swing",
+    nodes: nodes(3),
+    timing: { ...DEFAULTS, maxClockSkew: SWING + 500 },
+    skew: SWING,
+    databases: SERVERS,
+    disturb: swing
+  },
+  {
+    name: "half-open-skewed",
+    nodes: [
+      { isNew: true, clock: -OFF },
+      { isNew: true, clock: OFF },
+      { isNew: true, clock: OFF }
+    ],
+    skew: 2 * OFF,
+    isProxied: true,
+    databases: SERVERS,
+    disturb: halfOpen
   },
   {
     name: "database-restart",

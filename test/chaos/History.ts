@@ -65,6 +65,8 @@ export interface Timing {
   readonly skew: number
   /** How long after its return a node may take to notice that it was taken for dead. */
   readonly notice: number
+  /** How long after its node's last sign of life a run must have been taken over. */
+  readonly takeOver: number
   /** How much later than a due time a run may be due that stands for it, and an end may be settled. */
   readonly patience: number
 }

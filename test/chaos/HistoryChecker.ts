@@ -12,6 +12,7 @@ import {
   type Recorded
 } from "./History.ts"
 import { checkTimes } from "./OccurrenceChecker.ts"
+import { takeOversOf } from "./TakeOver.ts"
 import { type Tag, type Violation, violation } from "./Violation.ts"
 
 /** Every violation that a history has; a healthy one has none. */
@@ -96,7 +97,10 @@ const checkRun = (evidence: Evidence, run: ReadonlyArray<Attempt>): ReadonlyArra
       .filter(({ scheduledAt, start }) => start < scheduledAt - tolerance)
       .map((attempt) => violation("Early", attempt, `${attempt.scheduledAt - attempt.start} ms before its time`)),
     ...pairs.flatMap(([earlier, later]) => checkPair(evidence, earlier, later)),
-    ...run.flatMap((attempt) => checkCause(evidence, run, attempt))
+    ...run.flatMap((attempt) => checkCause(evidence, run, attempt)),
+    ...takeOversOf(evidence, run)
+      .filter(({ sinceSign = 0 }) => sinceSign > evidence.timing.takeOver)
+      .map(({ sinceSign }) => violation("Late", run[0]!, `taken over ${sinceSign} ms after the last sign of life`))
   ]
 }
 

@@ -1,6 +1,7 @@
 /** The program of one node: a scheduler on the shared database, whose handlers log what they do as they do it. */
 import { NodeRuntime } from "@effect/platform-node"
 import { type DateTime, Effect, Layer, Schedule, Stream } from "effect"
+import type { DurationInput } from "effect/Duration"
 import { openSync, writeSync } from "node:fs"
 import process, { argv, pid } from "node:process"
 import * as Executor from "../../src/Executor.ts"
@@ -11,7 +12,7 @@ import * as Task from "../../src/Task.ts"
 import { type Address, type StoreTiming, store } from "./Database.ts"
 import type { Entry } from "./History.ts"
 import type { Line, Notice } from "./Log.ts"
-import { NewWork, SLICE, Work } from "./Workload.ts"
+import { Deadly, NewWork, SLICE, Work } from "./Workload.ts"
 
 export interface NodeOptions {
   readonly name: string
@@ -23,6 +24,8 @@ export interface NodeOptions {
   readonly isNew: boolean
   /** How far its wall clock is off when it starts, in milliseconds. Default: not at all. */
   readonly clock?: number
+  /** How long it waits for its runs when it is ended. Default: 10 seconds. */
+  readonly drain?: DurationInput
 }
 
 /** What a node is told while it works. */
@@ -88,7 +91,18 @@ const work = ({ slices }: { readonly slices: number }) =>
     yield* say("end")
   })
 
-const HandlersLive = Layer.merge(Task.toLayer(Work, work), options.isNew ? Task.toLayer(NewWork, work) : Layer.empty)
+const die = ({ isForced }: { readonly isForced: boolean }) =>
+  Effect.map(RunContext.RunContext, (run) => {
+    write(entry(run, "start"))
+    if (isForced) process.kill(pid, "SIGKILL")
+    process.exit(1)
+  })
+
+const HandlersLive = Layer.mergeAll(
+  Task.toLayer(Work, work),
+  Task.toLayer(Deadly, die),
+  options.isNew ? Task.toLayer(NewWork, work) : Layer.empty
+)
 
 /** Whose lease holds since when, by the time of the world. */
 const sign = (id: string, now: DateTime.Utc): void =>
@@ -106,7 +120,11 @@ const StoreLive = Layer.effect(
   )
 ).pipe(Layer.provide(store(options.address, options.timing)))
 
-const SchedulerLive = Scheduler.layer({ autoStart: false, drain: "10 seconds", watch: "1 second" }).pipe(
+const SchedulerLive = Scheduler.layer({
+  autoStart: false,
+  drain: options.drain ?? "10 seconds",
+  watch: "1 second"
+}).pipe(
   Layer.provide(HandlersLive),
   Layer.provide(Executor.layerFiber({ concurrency: options.concurrency })),
   Layer.provide(StoreLive)

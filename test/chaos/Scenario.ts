@@ -71,7 +71,7 @@ const judge = async (options: Options, cluster: Cluster, address: Address): Prom
   const { plan, server } = options
   await startAll(plan, cluster)
   const client = new Client(address)
-  const jobs = await client.declare({ ...options, hasNew: plan.hasNew === true })
+  const jobs = await client.declare({ ...options, hasNew: plan.hasNew === true, deadly: plan.deadly ?? 0 })
   const end = Math.max(...jobs.map(({ times }) => times.last))
   const [once] = await Promise.all([
     client.addOneByOne({ ...options, until: end }),
@@ -87,7 +87,7 @@ const judge = async (options: Options, cluster: Cluster, address: Address): Prom
     log: cluster.entries(),
     signs: cluster.signs(),
     faults: cluster.allFaults(),
-    timing: toCheck(timingOf(options)),
+    timing: toCheck(plan, timingOf(options)),
     records,
     drops: cluster.notices().flatMap(toDrops)
   })
@@ -102,7 +102,10 @@ const startAll = async (plan: FaultPlan, cluster: Cluster): Promise<void> => {
   await cluster.ready(60_000)
 }
 
-const toCheck = ({ lease }: StoreTiming): History.Timing => ({ lease, skew: 0, notice: 2000, patience: 2 * lease })
+const toCheck = ({ skew = 0, takeOver = Infinity }: FaultPlan, { lease }: StoreTiming): History.Timing => ({
+  ...{ lease, skew, takeOver, notice: 2000 },
+  patience: Math.min(2 * lease, 10_000)
+})
 
 /** What a node told when it gave times up. */
 const toDrops = ({ event, text }: Notice): ReadonlyArray<History.Drop> => {

@@ -8,13 +8,17 @@ export interface TakeOver {
   readonly sinceSign: number | undefined
 }
 
-/** Every run that was taken over, in the order of its waiting time. */
+/** Every take-over of a history, the shortest first. */
 export const takeOvers = (history: History): ReadonlyArray<TakeOver> => {
   const evidence = gather(history)
   return [...evidence.runs.values()]
-    .flatMap((run) => run.slice(1).flatMap((attempt, index) => takeOver(evidence, run[index]!, attempt)))
+    .flatMap((run) => takeOversOf(evidence, run))
     .sort((one, other) => one.sinceFault - other.sinceFault)
 }
+
+/** The take-overs of one run, whose attempts are in the order of their starts. */
+export const takeOversOf = (evidence: Evidence, run: ReadonlyArray<Attempt>): ReadonlyArray<TakeOver> =>
+  run.slice(1).flatMap((attempt, index) => takeOver(evidence, run[index]!, attempt))
 
 const takeOver = (evidence: Evidence, before: Attempt, after: Attempt): ReadonlyArray<TakeOver> => {
   const [fault] = causes(evidence, before, after.start).filter(

@@ -14,6 +14,8 @@ export type Tag =
   | "Repeated"
   /** More runs of a job at once than `maxInstances`. */
   | "TooMany"
+  /** A run that was taken over too late. */
+  | "Late"
   /** A run before its time. */
   | "Early"
   /** A node told that it gave up other times than it did. */

@@ -16,6 +16,9 @@ export const Work = Task.make("Work", { payload })
 /** Known only to nodes of the new version, where there are two. */
 export const NewWork = Task.make("NewWork", { payload })
 
+/** Ends the process that carries it out, by force or by an exit. */
+export const Deadly = Task.make("Deadly", { payload: Schema.Struct({ isForced: Schema.Boolean }) })
+
 const SECOND = 1000
 
 /** No node outlives so many others, and no queue is so long. */
@@ -74,19 +77,17 @@ const make = (index: number, task: typeof Work | typeof NewWork, times: JobSpec[
     ...(index % 13 === 7 ? { grace: 2 * SECOND } : {}),
     ...(coalesce === "all" && index % 11 === 5 ? { catchUpLimit: 3 } : {})
   }
-  return { spec, declaration: declare(spec, task, trigger(index, times), slicesOf(index)) }
+  const payload = { slices: slicesOf(index) }
+  return {
+    spec,
+    declaration: Scheduler.job(task, { id: spec.id, trigger: trigger(index, times), payload, ...policyOf(spec) })
+  }
 }
 
-const declare = (
-  { catchUpLimit = PLENTY, coalesce, crashLimit = PLENTY, grace = Infinity, id, maxInstances, ...spec }: JobSpec,
-  task: typeof Work | typeof NewWork,
-  trigger: Trigger.Trigger,
-  slices: number
-): Scheduler.Declaration =>
-  Scheduler.job(task, {
-    ...{ id, trigger, payload: { slices }, coalesce, catchUpLimit, crashLimit, maxInstances, queueLimit: PLENTY },
-    ...{ onCrash: spec.onCrash, overlap: spec.overlap, misfireGraceTime: grace }
-  })
+const policyOf = ({ catchUpLimit = PLENTY, crashLimit = PLENTY, grace = Infinity, ...spec }: JobSpec) => ({
+  ...{ catchUpLimit, crashLimit, misfireGraceTime: grace, queueLimit: PLENTY },
+  ...{ coalesce: spec.coalesce, maxInstances: spec.maxInstances, onCrash: spec.onCrash, overlap: spec.overlap }
+})
 
 const trigger = (index: number, { first, last, period }: JobSpec["times"]): Trigger.Trigger => {
   const [start, end, seconds] = [new Date(first), new Date(last), period / SECOND]
@@ -97,9 +98,30 @@ const trigger = (index: number, { first, last, period }: JobSpec["times"]): Trig
 
 /** A job that is due once, a little later. */
 export const oneOff = (index: number, at: number): Recurring => {
-  const spec: JobSpec = {
-    ...{ id: `once-${index}`, times: { first: at, last: at, period: SECOND } },
-    ...{ coalesce: "all", overlap: "queue", maxInstances: 1, onCrash: "retry" }
+  const spec: JobSpec = { id: `once-${index}`, ...once(at) }
+  const payload = { slices: index % 17 }
+  return {
+    spec,
+    declaration: Scheduler.job(Work, { id: spec.id, trigger: Trigger.at(new Date(at)), payload, ...policyOf(spec) })
   }
-  return { spec, declaration: declare(spec, Work, Trigger.at(new Date(at)), index % 17) }
 }
+
+/** How often a deadly job may be tried again. */
+const CRASHES = 2
+
+/** `count` jobs, each due once, that end whoever carries them out, until they are given up. */
+export const deadly = (count: number, from: number): ReadonlyArray<Recurring> =>
+  Array.from({ length: count }, (_, index) => {
+    const at = from + index * 5 * SECOND
+    const spec: JobSpec = { id: `deadly-${index}`, ...once(at), crashLimit: CRASHES }
+    const payload = { isForced: index % 2 === 0 }
+    return {
+      spec,
+      declaration: Scheduler.job(Deadly, { id: spec.id, trigger: Trigger.at(new Date(at)), payload, ...policyOf(spec) })
+    }
+  })
+
+const once = (at: number): Omit<JobSpec, "id"> => ({
+  ...{ times: { first: at, last: at, period: SECOND } },
+  ...{ coalesce: "all", overlap: "queue", maxInstances: 1, onCrash: "retry" }
+})
