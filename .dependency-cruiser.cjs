@@ -3,7 +3,7 @@ const floors = {
   faces: ["index", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "Simulation", "ExecutorConformance", "ExecutorWorld", "SchedulerServer"],
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
   hosts: ["AttemptPool", "AttemptHost", "AttemptRunner"],
-  loops: ["JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "SchedulerTracer"],
+  loops: ["JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "AttemptCoordinator", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
   records: ["Audit", "Job", "Run", "AttemptMessage", "AttemptOutput", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlDefinition", "SqlRows", "SqlRuns", "SqlJobs"]
 }

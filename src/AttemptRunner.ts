@@ -8,6 +8,7 @@ import type { WorkerError } from "@effect/platform/WorkerError"
 import { PlatformRunner } from "@effect/platform/WorkerRunner"
 import * as NodeWorkerRunner from "@effect/platform-node/NodeWorkerRunner"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -31,7 +32,7 @@ import * as AttemptMessage from "./AttemptMessage.ts"
 import * as AttemptProcess from "./AttemptProcess.ts"
 import * as Executor from "./Executor.ts"
 import type * as Run from "./Run.ts"
-import type { Earlier, PreviousRun, RunContext } from "./RunContext.ts"
+import type { Earlier, PreviousRun, Progress, RunContext } from "./RunContext.ts"
 import type { StoreError } from "./SchedulerError.ts"
 import * as Task from "./Task.ts"
 
@@ -165,8 +166,30 @@ const toRunContext = (self: Runner, { id, run }: Execute, questions: Map<number,
     ...run,
     previous: ask("ended"),
     previousSuccess: ask("succeeded"),
-    progress: (progress) => Effect.sync(() => self.send({ _tag: "Progressed", id, progress }))
+    progress: throttle((progress) => self.send({ _tag: "Progressed", id, progress }))
   }
+}
+
+/** How long it is at least from one message of progress to the next, in milliseconds. */
+const PAUSE = 100
+
+/** Tells at once what comes after a pause, and of all that comes within one only the last, when it is over. */
+const throttle = (tell: (progress: Progress) => void) => {
+  let toldAt = -Infinity
+  let pending: Progress | undefined
+  const flush = () => {
+    if (pending !== undefined) tell(pending)
+    pending = undefined
+  }
+  return (progress: Progress): Effect.Effect<void> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      if (pending === undefined && now < toldAt + PAUSE) setTimeout(flush, PAUSE).unref()
+      pending = progress
+      // A handler that keeps the processor busy lets no timer fire.
+      if (now < toldAt + PAUSE) return
+      toldAt = now
+      flush()
+    })
 }
 
 const withParent = <R>(context: Context.Context<R>, { parent }: Execute): Context.Context<R> =>

@@ -174,6 +174,21 @@ const surroundings: ReadonlyArray<Case> = [
     })
   ),
 
+  check("how far a handler is, is known to the store and told to whoever listens", (world) =>
+    Effect.gen(function* () {
+      const { id } = yield* order(world, "a", { _tag: "Progress", done: 1000, millis: 60_000 })
+      const progress = { done: 1000, total: 1000, note: "step 1000" }
+      const isLast = (event: SchedulerEvent) =>
+        event._tag === "RunProgress" && stateOf(event.run, "Running").progress?.done === 1000
+      yield* until("the last step was told", () => world.events.some(isLast))
+      assert.deepEqual(stateOf(yield* find(world, id), "Running").progress, progress)
+      yield* world.scheduler.cancel(id)
+      assert.ok(!("progress" in stateOf(yield* world.scheduler.awaitRun(id), "Cancelled")))
+      // A thousand steps are not a thousand events.
+      assert.ok(world.events.filter(({ _tag }) => _tag === "RunProgress").length < 10)
+    })
+  ),
+
   check("what a handler logs is logged as that of its attempt", (world) =>
     Effect.gen(function* () {
       const run = yield* carryOut(world, "a", { _tag: "Log" })

@@ -65,7 +65,7 @@ export const Order = Schema.Union(
   Schema.TaggedStruct("Log", {}),
   /** Gives what it knows of its run. */
   Schema.TaggedStruct("Look", {}),
-  /** Tells of its progress, and goes on for so many milliseconds. */
+  /** Tells that all steps up to so many are done, one after the other, and goes on for so many milliseconds. */
   Schema.TaggedStruct("Progress", { done: Schema.Number, millis: Schema.Number })
 )
 
@@ -120,6 +120,13 @@ const look = Effect.gen(function* () {
   }
 })
 
+const tell = ({ done, millis }: Extract<Order, { readonly _tag: "Progress" }>) =>
+  Effect.gen(function* () {
+    const { progress } = yield* RunContext
+    for (let i = 1; i <= done; i++) yield* progress({ done: i, total: done, note: `step ${i}` })
+    yield* Effect.sleep(millis)
+  })
+
 const act = (order: Order): Effect.Effect<unknown, Unwilling, RunContext | Scope.Scope> => {
   switch (order._tag) {
     case "Give":
@@ -143,11 +150,7 @@ const act = (order: Order): Effect.Effect<unknown, Unwilling, RunContext | Scope
     case "Look":
       return Effect.orDie(look)
     case "Progress":
-      return Effect.flatMap(RunContext, ({ progress }) =>
-        Effect.delay(progress({ done: order.done, total: 10, note: "so far" }), 0).pipe(
-          Effect.zipRight(Effect.sleep(order.millis))
-        )
-      )
+      return tell(order)
   }
 }
 

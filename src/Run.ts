@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Policy from "./Policy.ts"
-import type { PreviousRun } from "./RunContext.ts"
+import { type PreviousRun, Progress } from "./RunContext.ts"
 import { RunUnsuccessful } from "./SchedulerError.ts"
 import type * as Task from "./Task.ts"
 
@@ -107,7 +107,9 @@ export const RunState = Schema.Union(
     node: Schema.String,
     startedAt: Instant,
     /** Somebody called it off: its node interrupts it. */
-    cancelled: Schema.optionalWith(CancelReason, { exact: true })
+    cancelled: Schema.optionalWith(CancelReason, { exact: true }),
+    /** How far it is, as its handler told it last. */
+    progress: Schema.optionalWith(Progress, { exact: true })
   }),
   Schema.TaggedStruct("Succeeded", {
     startedAt: Instant,
@@ -551,6 +553,14 @@ export const cancel = (self: Run, now: DateTime.Utc, reason: CancelReason = "req
     reason
   }
 })
+
+/**
+ * A run under way of which it is told how far it is.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const report = (self: Running, progress: Progress): Running => ({ ...self, state: { ...self.state, progress } })
 
 /**
  * A run under way that its node is asked to interrupt; the first reason stays.

@@ -15,13 +15,12 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
+import * as AttemptCoordinator from "./AttemptCoordinator.ts"
 import * as AttemptFiber from "./AttemptFiber.ts"
-import type { Coordinator } from "./Executor.ts"
 import * as Job from "./Job.ts"
 import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
-import type { Earlier } from "./RunContext.ts"
 import { StoreError } from "./SchedulerError.ts"
 import * as SchedulerEvent from "./SchedulerEvent.ts"
 import * as SchedulerMetrics from "./SchedulerMetrics.ts"
@@ -107,8 +106,6 @@ interface Attempt {
   readonly run: Run.Running
   readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
   isCancelled: boolean
-  /** What it wrote, if it was interrupted. */
-  output?: Run.Output
 }
 
 /** What the loop's fiber owns; nobody else writes it. All times are epoch milliseconds. */
@@ -165,7 +162,7 @@ interface Actor {
   readonly bell: Effect.Latch
   /** What the fibers of attempts start with. */
   readonly runtime: Runtime.Runtime<never>
-  readonly coordinator: Coordinator
+  readonly coordinator: AttemptCoordinator.AttemptCoordinator
   readonly state: State
 }
 
@@ -243,7 +240,10 @@ export const make = (options: LoopOptions): Effect.Effect<SchedulerLoop> =>
       inbox: [],
       bell: yield* Effect.makeLatch(false),
       runtime: yield* Effect.runtime<never>(),
-      coordinator: coordinate(store, attempts),
+      coordinator: yield* AttemptCoordinator.make({
+        ...{ store, hub },
+        isUnderWay: ({ attempt, id }) => attempts.get(id)?.run.attempt === attempt
+      }),
       state: yield* makeState(options.isPaused)
     }
     return { send: (message) => send(self, message), health: health(self), run: run(self) }
@@ -278,7 +278,12 @@ const makeState = (isPaused: boolean): Effect.Effect<State> =>
 const run = (self: Actor): Effect.Effect<void> =>
   Effect.suspend(() => {
     const forget = self.executors.onRoom(() => send(self, { _tag: "Room" }))
-    return Effect.ensuring(turns(self), Effect.zipRight(Effect.sync(forget), endAttempts(self)))
+    const end = Effect.zipRight(Effect.sync(forget), endAttempts(self))
+    // A fiber of its own, so that no turn waits for what is only told.
+    return Effect.forkScoped(self.coordinator.run).pipe(
+      Effect.zipRight(Effect.ensuring(turns(self), end)),
+      Effect.scoped
+    )
   })
 
 const turns = (self: Actor): Effect.Effect<void> =>
@@ -619,22 +624,6 @@ interface Places {
   count: number
 }
 
-const coordinate = (store: JobStore["Type"], attempts: ReadonlyMap<string, Attempt>): Coordinator => ({
-  previous: (run, which) => previous(store, run, which),
-  progress: () => {},
-  wrote: ({ id }, output) => {
-    const attempt = attempts.get(id)
-    if (attempt !== undefined) attempt.output = output
-  }
-})
-
-const previous = (store: JobStore["Type"], { id, jobId, scheduledAt }: Run.Running, which: Earlier) => {
-  const states = which === "succeeded" ? (["Succeeded"] as const) : Run.ENDED
-  return Effect.map(store.runs({ jobId, after: { id, scheduledAt }, states, limit: 1 }), ([run]) =>
-    Option.flatMap(Option.fromNullable(run), Run.toPrevious)
-  )
-}
-
 const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Effect.Effect<void> => {
   const { job, run } = step
   self.state.isBusy = true
@@ -649,13 +638,14 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>
-      send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt), slots: places.slots })
+      send(self, { _tag: "RunSettled", run, outcome: toOutcome(self, exit, attempt), slots: places.slots })
     )
   })
 }
 
-const toOutcome = (exit: Exit.Exit<Run.Outcome>, { isCancelled, output }: Attempt): Run.Outcome => {
+const toOutcome = (self: Actor, exit: Exit.Exit<Run.Outcome>, { isCancelled, run }: Attempt): Run.Outcome => {
   if (Exit.isSuccess(exit)) return exit.value
+  const output = self.coordinator.takeOutput(run)
   const written = output === undefined ? {} : { output }
   if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted", ...written }
   return { _tag: "Failed", failure: { kind: "Defect", ...Task.describe(exit.cause) } }

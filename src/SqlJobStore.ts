@@ -176,6 +176,7 @@ const tickOperations = (db: Database, step: Perform) =>
     claim: (options) => step("claim due jobs", claim(db, options)),
     start: (options) => step("start runs", start(db, options)),
     settle: (settlements, now, start) => step("settle runs", settleAndStart(db, settlements, now, start)),
+    report: (reports) => step("report progress", report(db, reports)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
@@ -623,6 +624,22 @@ const stillHeld = (db: Database, settlements: Settlements) =>
       return [{ run, outcome }]
     })
   })
+
+type Reports = Parameters<Store["report"]>[0]
+
+const report = (db: Database, reports: Reports): Effect.Effect<ReadonlyArray<Run.Running>, StoreError | SqlError> =>
+  inPages(reports, (page) =>
+    Effect.gen(function* () {
+      const told = new Map(page.map((report) => [report.run.id, report]))
+      const held = (yield* SqlRuns.holdRunning(db, [...told.keys()])).filter(Run.isRunning)
+      const reported = held.flatMap((run) => {
+        const report = told.get(run.id)
+        return report?.run.attempt === run.attempt ? [Run.report(run, report.progress)] : []
+      })
+      yield* SqlRuns.writeAll(db, reported, () => undefined)
+      return reported
+    })
+  )
 
 const nextWake = (
   db: Database,

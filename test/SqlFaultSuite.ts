@@ -114,6 +114,10 @@ const operations: Readonly<Record<string, Perform>> = {
     Effect.flatMap(store.runs({ states: ["Running"] }), (runs) =>
       store.settle(runs.filter(Run.isRunning).map(settlement), NOW)
     ),
+  report: (store) =>
+    Effect.flatMap(store.runs({ states: ["Running"] }), (runs) =>
+      store.report(runs.filter(Run.isRunning).map((run) => ({ run, progress: { done: 1 } })))
+    ),
   recover: (store) => store.recover({ now: NOW, limit: 100 }),
   add: (store) =>
     store.add([make("new-1", { now: NOW }), make("queue", { overlap: "queue", maxInstances: 3 })], "replace"),

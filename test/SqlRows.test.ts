@@ -21,6 +21,12 @@ const state: FastCheck.Arbitrary<Run.RunState> = FastCheck.oneof(
     _tag: FastCheck.constant("Running" as const),
     node: text,
     startedAt: instant,
+    progress: FastCheck.record({ done: count, total: count, note: text })
+  }),
+  FastCheck.record({
+    _tag: FastCheck.constant("Running" as const),
+    node: text,
+    startedAt: instant,
     cancelled: FastCheck.constantFrom("requested" as const, "overlap" as const)
   }),
   FastCheck.record({ _tag: FastCheck.constant("Succeeded" as const), startedAt: instant, finishedAt: instant }),
@@ -28,7 +34,8 @@ const state: FastCheck.Arbitrary<Run.RunState> = FastCheck.oneof(
     _tag: FastCheck.constant("Succeeded" as const),
     startedAt: instant,
     finishedAt: instant,
-    value: json
+    value: json,
+    output: FastCheck.record({ stdout: text, stderr: text, truncated: FastCheck.boolean() })
   }),
   FastCheck.record({ _tag: FastCheck.constant("Failed" as const), startedAt: instant, finishedAt: instant, failure }),
   FastCheck.record({ _tag: FastCheck.constant("Missed" as const), finishedAt: instant }),
@@ -42,7 +49,13 @@ const state: FastCheck.Arbitrary<Run.RunState> = FastCheck.oneof(
     finishedAt: instant,
     reason: FastCheck.constant("removed" as const)
   }),
-  FastCheck.record({ _tag: FastCheck.constant("Abandoned" as const), startedAt: instant, finishedAt: instant })
+  FastCheck.record({ _tag: FastCheck.constant("Abandoned" as const), startedAt: instant, finishedAt: instant }),
+  FastCheck.record({
+    _tag: FastCheck.constant("Abandoned" as const),
+    startedAt: instant,
+    finishedAt: instant,
+    reason: text
+  })
 )
 
 const run: FastCheck.Arbitrary<Run.Run> = FastCheck.record({
