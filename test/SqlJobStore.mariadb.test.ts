@@ -1,6 +1,7 @@
 import { describe, it } from "@effect/vitest"
 import { findMariadb, mariadbClient } from "./Servers.ts"
 import { auditChecks } from "./SqlAuditSuite.ts"
+import { crowdChecks } from "./SqlCrowdSuite.ts"
 import { faultChecks } from "./SqlFaultSuite.ts"
 import { poisonChecks } from "./SqlPoisonSuite.ts"
 import { raceChecks } from "./SqlRaceSuite.ts"
@@ -12,6 +13,7 @@ if (server !== undefined)
   suite({ name: "MariaDB", start: () => Promise.resolve(server), client: mariadbClient }, (world) => {
     raceChecks(world)
     auditChecks(world)
+    crowdChecks(world)
     faultChecks(world)
     poisonChecks(world)
   })
