@@ -30,10 +30,11 @@ export const start = (
   executor: Executor.Executor["Type"],
   run: Run.Running,
   job: Job.Job,
-  handler: Task.Handler
+  handler: Task.Handler,
+  coordinator: Executor.Coordinator
 ): Effect.Effect<Fiber.RuntimeFiber<Run.Outcome>> =>
   Effect.map(Scope.make(), (scope) => {
-    const attempt = { run, job, handler, scope }
+    const attempt = { run, job, handler, scope, coordinator }
     const { fiberRefs, runtimeFlags } = runtime
     const surroundings = Runtime.make({ fiberRefs, runtimeFlags, context: Executor.context(attempt) })
     const execute = executor.execute(attempt)

@@ -7,13 +7,15 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Job from "./Job.ts"
 import * as NamedService from "./NamedService.ts"
 import type * as Run from "./Run.ts"
-import { RunContext } from "./RunContext.ts"
-import { InvalidOption } from "./SchedulerError.ts"
+import { type Earlier, type PreviousRun, type Progress, RunContext } from "./RunContext.ts"
+import { InvalidOption, type StoreError } from "./SchedulerError.ts"
 import * as Task from "./Task.ts"
 
 /**
@@ -28,6 +30,21 @@ export interface Attempt {
   readonly handler: Task.Handler
   /** The scope of the handler, which the executor closes. */
   readonly scope: Scope.CloseableScope
+  readonly coordinator: Coordinator
+}
+
+/**
+ * What an attempt may ask, and tell, whoever began it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Coordinator {
+  readonly previous: (run: Run.Running, which: Earlier) => Effect.Effect<Option.Option<PreviousRun>, StoreError>
+  /** Never waits and never fails. */
+  readonly progress: (run: Run.Running, progress: Progress) => void
+  /** What an attempt wrote that is interrupted, and so has no outcome that it could be told with. */
+  readonly wrote: (run: Run.Running, output: Run.Output) => void
 }
 
 /**
@@ -37,11 +54,11 @@ export interface Attempt {
 export class Executor extends Context.Tag("effect-scheduler/Executor")<
   Executor,
   {
-    /** How many attempts it carries out at the same time. */
+    /** How many attempts it carries out at the same time; whoever has more of them waits. */
     readonly concurrency: number
     /**
      * Carries out an attempt and says how it ended. Its interruption reaches the handler and waits for it. It runs in a
-     * fiber with the context that `context` makes.
+     * fiber with the context that `context` makes. An attempt that it cannot begin is `Refused`.
      */
     readonly execute: (attempt: Attempt) => Effect.Effect<Run.Outcome, never, RunContext | Scope.Scope>
   }
@@ -53,58 +70,86 @@ export class Executor extends Context.Tag("effect-scheduler/Executor")<
  * @since 0.1.0
  * @category context
  */
-export const context = ({ handler, run, scope }: Attempt): Context.Context<RunContext | Scope.Scope> => {
-  // One copy of the map: each `Context.add` would make another.
-  const services = new Map<string, unknown>(handler.context.unsafeMap)
-  services.set(Scope.Scope.key, scope)
-  services.set(RunContext.key, {
+export const context = ({ coordinator, handler, run, scope }: Attempt): Context.Context<RunContext | Scope.Scope> =>
+  surround(handler, scope, {
     jobId: run.jobId,
     runId: run.id,
     task: run.task,
     scheduledAt: run.scheduledAt,
-    attempt: run.attempt
+    attempt: run.attempt,
+    previous: Effect.suspend(() => coordinator.previous(run, "ended")),
+    previousSuccess: Effect.suspend(() => coordinator.previous(run, "succeeded")),
+    progress: (progress) => Effect.sync(() => coordinator.progress(run, progress))
   })
+
+/**
+ * The same, for a handler that knows its run from somewhere else.
+ *
+ * @since 0.1.0
+ * @category context
+ */
+export const surround = (
+  handler: Task.Handler,
+  scope: Scope.CloseableScope,
+  run: RunContext["Type"]
+): Context.Context<RunContext | Scope.Scope> => {
+  // One copy of the map: each `Context.add` would make another.
+  const services = new Map<string, unknown>(handler.context.unsafeMap)
+  services.set(Scope.Scope.key, scope)
+  services.set(RunContext.key, run)
   return Context.unsafeMake(services)
 }
 
-const execute = ({ handler, job, scope }: Attempt): Effect.Effect<Run.Outcome, never, RunContext | Scope.Scope> =>
-  Effect.suspend(() => handler.run(job.payload)).pipe(
+/**
+ * Runs a handler and closes its scope; its value, error or defect becomes the outcome.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const carryOut = (
+  handler: Task.Handler,
+  payload: unknown,
+  scope: Scope.CloseableScope
+): Effect.Effect<Run.Outcome, never, RunContext | Scope.Scope> =>
+  Effect.suspend(() => handler.run(payload)).pipe(
     Effect.onExit((exit) => Scope.close(scope, exit)),
-    withTimeout(job.policy.timeout),
     Effect.matchCause({ onSuccess: toSuccess, onFailure: toFailed })
   )
 
-class TimedOut {
-  readonly _tag = "TimedOut"
-  readonly after: Duration.Duration
-  constructor(after: Duration.Duration) {
-    this.after = after
-  }
-}
-
-const withTimeout =
+/**
+ * Interrupts an attempt that takes longer, waits for its end, and says so.
+ *
+ * @since 0.1.0
+ * @category execution
+ */
+export const withTimeout =
   (timeout: Duration.Duration) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
+  <R>(attempt: Effect.Effect<Run.Outcome, never, R>): Effect.Effect<Run.Outcome, never, R> =>
     Duration.isFinite(timeout)
-      ? Effect.timeoutFail(effect, { duration: timeout, onTimeout: () => new TimedOut(timeout) })
-      : effect
+      ? Effect.timeoutTo(attempt, { duration: timeout, onSuccess: identity, onTimeout: () => timedOut(timeout) })
+      : attempt
+
+const timedOut = (after: Duration.Duration): Run.Outcome => ({
+  _tag: "Failed",
+  failure: { kind: "Timeout", message: `timed out after ${Duration.format(after)}` }
+})
+
+const execute = ({ handler, job, scope }: Attempt): Effect.Effect<Run.Outcome, never, RunContext | Scope.Scope> =>
+  withTimeout(job.policy.timeout)(carryOut(handler, job.payload, scope))
 
 const SUCCEEDED: Run.Outcome = { _tag: "Succeeded" }
 
 const toSuccess = (value: unknown): Run.Outcome => (value === undefined ? SUCCEEDED : { _tag: "Succeeded", value })
 
-const toFailed = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Outcome => ({
+const toFailed = (cause: Cause.Cause<Task.HandlerFailure>): Run.Outcome => ({
   _tag: "Failed",
   failure: toFailure(cause)
 })
 
-const toFailure = (cause: Cause.Cause<Task.HandlerFailure | TimedOut>): Run.Failure => {
+const toFailure = (cause: Cause.Cause<Task.HandlerFailure>): Run.Failure => {
   const failure = Cause.failureOrCause(cause)
   // An interruption from outside never gets here: it ends the whole attempt.
-  if (failure._tag === "Right") return { kind: "Defect", ...Task.describe(cause) }
-  const error = failure.left
-  if (error instanceof TimedOut) return { kind: "Timeout", message: `timed out after ${Duration.format(error.after)}` }
-  return { kind: "Error", ...error }
+  return failure._tag === "Left" ? { kind: "Error", ...failure.left } : { kind: "Defect", ...Task.describe(cause) }
 }
 
 /**

@@ -11,14 +11,19 @@ import {
   add,
   at,
   type Check,
+  cancel,
+  cancellations,
+  cancelled,
   check,
   claim,
   fire,
   history,
   ids,
   job,
+  lease,
   make,
   one,
+  recover,
   register,
   running,
   settle,
@@ -41,6 +46,12 @@ const runPages = (filter: RunFilter, limit: number) =>
     }
     return found.map(({ id }) => id)
   })
+
+const progressOf = ({ state }: Run.Run) => (state._tag === "Running" ? state.progress : undefined)
+
+type Told = ReturnType<typeof progressOf>
+
+const byDone = (a: Told, b: Told): number => (a?.done ?? 0) - (b?.done ?? 0)
 
 /**
  * The checks of what is remembered.
@@ -173,6 +184,91 @@ export const checks: ReadonlyArray<Check> = [
       yield* settle(one(yield* running(node, 100)), succeeded, 101)
       yield* store.prune(at(200))
       assert.deepEqual(yield* ids({}), [])
+    })
+  ),
+
+  check(
+    "what an attempt wrote, and what it died of, is read back",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const output = { stdout: "ü\u0000 \ud800 '\"\\\n".repeat(1000), stderr: "", truncated: true }
+      const outcomes: ReadonlyArray<Run.Outcome> = [
+        { _tag: "Succeeded", value: { deep: [1] }, output },
+        { _tag: "Failed", failure: { kind: "Defect", message: "no" }, output },
+        { _tag: "Cancelled", output },
+        { _tag: "Crashed", reason: "it was ended by SIGKILL", output }
+      ]
+      yield* add(make("a", { maxInstances: outcomes.length, onCrash: "abandon" }))
+      const node = yield* register()
+      for (const _ of outcomes) yield* fire("a", 5)
+      for (const [i, run] of (yield* running(node, 5)).entries()) {
+        const { state } = one(yield* settle(run, outcomes[i]!, 6)).run
+        assert.deepEqual(
+          Option.map(yield* store.run(run.id), (run) => run.state),
+          Option.some(state)
+        )
+        assert.deepEqual("output" in state ? state.output : undefined, output)
+      }
+    })
+  ),
+
+  check(
+    "how far an attempt is, is known until it ends",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"), make("b"))
+      const node = yield* register()
+      yield* claim(60)
+      const [a, b] = yield* running(node, 60)
+      const far = (done: number) => ({ done, total: 10, note: "so far" })
+      const told = yield* store.report([
+        { run: a!, progress: far(1) },
+        { run: b!, progress: { done: 0.5 } }
+      ])
+      assert.deepEqual(told.map(progressOf).toSorted(byDone), [{ done: 0.5 }, far(1)])
+      yield* store.report([{ run: a!, progress: far(2) }])
+      assert.deepEqual((yield* history()).map(progressOf).toSorted(byDone), [{ done: 0.5 }, far(2)])
+      const ended = one(yield* settle(a!, succeeded, 70)).run
+      assert.deepEqual([ended.state._tag, progressOf(ended)], ["Succeeded", undefined])
+    })
+  ),
+
+  check(
+    "an attempt that no longer holds its run cannot tell how far it is",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const [lost, node] = [yield* register(), yield* register(20)]
+      yield* claim(60)
+      const first = one(yield* running(lost, 60))
+      yield* store.renew({ node, now: at(60), lease })
+      yield* recover(80)
+      const progress = { done: 1 }
+      assert.deepEqual(yield* store.report([{ run: first, progress }]), [])
+      const second = one(yield* running(node, 80))
+      assert.deepEqual(yield* store.report([{ run: first, progress }]), [])
+      assert.equal(progressOf(one(yield* history())), undefined)
+      yield* settle(second, succeeded, 81)
+      assert.deepEqual(yield* store.report([{ run: second, progress }]), [])
+      assert.deepEqual(states(yield* history()), ["60 Succeeded"])
+    })
+  ),
+
+  check(
+    "an attempt that is called off may tell how far it is, and stays called off",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"))
+      const node = yield* register()
+      yield* claim(60)
+      const run = one(yield* running(node, 60))
+      yield* store.report([{ run, progress: { done: 1 } }])
+      yield* cancel(run, 61)
+      const told = one(yield* store.report([{ run, progress: { done: 2 } }]))
+      assert.deepEqual([told.state.cancelled, progressOf(told)], ["requested", { done: 2 }])
+      assert.deepEqual(yield* cancellations(node), [run.id])
+      yield* settle(run, cancelled, 62)
+      assert.deepEqual(states(yield* history()), ["60 Cancelled"])
     })
   ),
 

@@ -19,6 +19,7 @@ import {
   check,
   claim,
   claimed,
+  everyMinute,
   executors,
   failed,
   fire,
@@ -249,6 +250,33 @@ const timeChecks: ReadonlyArray<Check> = [
       const run = one(yield* history())
       assert.deepEqual([run.scheduledAt, run.dueAt, run.runAt], [at(60), due, due])
       assert.equal(seconds((yield* job("a")).nextRunTime), 120)
+    })
+  ),
+
+  check(
+    "what is done to a job between a nominal time and its jitter counts for this run, which is made once or not at all",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const verbs: Record<string, Effect.Effect<unknown, unknown>> = {
+        changed: store.update("changed", (job) => ({ ...job, payload: "new" })),
+        declared: store.add([make("declared", { jitter: "50 seconds" })], "replace"),
+        paused: store.update("paused", (job) => Job.pause(job, at(60.2))),
+        removed: store.remove("removed", at(60.2)),
+        rescheduled: store.update("rescheduled", (job) => Job.reschedule(job, everyMinute, at(60.2))),
+        resumed: store.update("resumed", (job) => Job.resume(Job.pause(job, at(60.1)), at(60.2))),
+        untouched: Effect.void
+      }
+      const names = Object.keys(verbs)
+      yield* add(...names.map((id) => make(id, { jitter: "50 seconds" })))
+      assert.ok((yield* Effect.forEach(names, job)).every((_) => Job.dueAt(_) > at(60.2).epochMillis))
+      yield* Effect.forEach(names, (id) => verbs[id]!)
+      const runs = (yield* claim(112)).flatMap(({ runs }) => runs)
+      assert.deepEqual(runs.map(({ jobId }) => jobId).sort(), ["changed", "declared", "resumed", "untouched"])
+      assert.deepEqual(new Set(states(runs)), new Set(["60 Pending"]))
+      assert.equal(seconds((yield* job("rescheduled")).nextRunTime), 120.2)
+      const started = yield* start(yield* register(), 112)
+      const changed = started.find(({ run }) => run.jobId === "changed")
+      assert.equal(Option.getOrThrow(changed!.job).payload, "new")
     })
   ),
 

@@ -623,14 +623,17 @@ const fastForward = (
   from: "now" | DateTime.Utc
 ): Option.Option<DateTime.Utc> => {
   const after = from === "now" ? now.epochMillis : from.epochMillis - 1
-  if (due.epochMillis > after) return Option.some(due)
+  // What its jitter puts off beyond the pause did not fall into it.
+  const isAhead = (at: number) => at > after || (from === "now" && jittered(self, at) > after)
+  if (isAhead(due.epochMillis)) return Option.some(due)
   if (Trigger.isSpaced(self.trigger)) {
     const next = from === "now" ? Trigger.following(self.trigger, after) : from.epochMillis
     return Option.orElse(Occurrences.instantOption(next), () => Option.some(due))
   }
   const times = occurrences(self)
   const last = Math.max(due.epochMillis, times.previous(after))
-  return Option.orElse(Occurrences.instantOption(times.next(after)), () => Occurrences.instantOption(last))
+  const next = isAhead(last) ? last : times.next(after)
+  return Option.orElse(Occurrences.instantOption(next), () => Occurrences.instantOption(last))
 }
 
 /**

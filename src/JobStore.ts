@@ -15,6 +15,7 @@ import type * as Job from "./Job.ts"
 import { Ledger } from "./Ledger.ts"
 import * as NamedService from "./NamedService.ts"
 import type * as Run from "./Run.ts"
+import type { Progress } from "./RunContext.ts"
 import { JobExists, JobNotFound, RunNotFound, type StoreError } from "./SchedulerError.ts"
 import type {
   Change,
@@ -118,11 +119,20 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
       readonly tasks: ReadonlySet<string>
       readonly executor: string
     }) => Effect.Effect<ReadonlyArray<Step>, StoreError>
-    /** Records how attempts ended. An attempt that is no longer the holder changes nothing and is left out. */
+    /**
+     * Records how attempts ended. An attempt that is no longer the holder changes nothing and is left out. With `start`, for
+     * a node that knows that others wait for these places, it then starts what may start, as `start` does; those steps are
+     * the last ones.
+     */
     readonly settle: (
       settlements: ReadonlyArray<{ readonly run: Run.Running; readonly outcome: Run.Outcome }>,
-      now: DateTime.Utc
+      now: DateTime.Utc,
+      start?: Start
     ) => Effect.Effect<ReadonlyArray<Step>, StoreError>
+    /** Records how far attempts are. An attempt that is no longer the holder changes nothing and is left out. */
+    readonly report: (
+      reports: ReadonlyArray<{ readonly run: Run.Running; readonly progress: Progress }>
+    ) => Effect.Effect<ReadonlyArray<Run.Running>, StoreError>
     /** Registers a node for the length of a lease, under an id that no other one has had. */
     readonly register: (options: {
       readonly now: DateTime.Utc
@@ -232,8 +242,12 @@ const tickOperations = (ledger: Ledger) =>
     claim: ({ limit, now, start }) => Effect.sync(() => ledger.claim(now, limit, start)),
     start: ({ executor, limit, node, now, tasks }) =>
       Effect.sync(() => ledger.start({ executor, limit, node, now, tasks })),
-    settle: (settlements, now) =>
-      Effect.sync(() => settlements.flatMap(({ outcome, run }) => ledger.settle(run, outcome, now) ?? [])),
+    settle: (settlements, now, start) =>
+      Effect.sync(() => {
+        const steps = settlements.flatMap(({ outcome, run }) => ledger.settle(run, outcome, now) ?? [])
+        return start === undefined ? steps : [...steps, ...ledger.startAll(start, now)]
+      }),
+    report: (reports) => Effect.sync(() => reports.flatMap(({ progress, run }) => ledger.report(run, progress) ?? [])),
     register: ({ lease, now }) => Effect.sync(() => ledger.register(now, lease)),
     renew: ({ lease, node, now }) => Effect.sync(() => ledger.renew(node, now, lease)),
     recover: ({ limit, now }) => Effect.sync(() => ledger.recover(now, limit)),

@@ -47,8 +47,8 @@ import {
 import * as HistoryConformance from "./HistoryConformance.ts"
 import * as InstanceConformance from "./InstanceConformance.ts"
 import * as Job from "./Job.ts"
-import { type JobFilter, JobStore } from "./JobStore.ts"
-import type * as Run from "./Run.ts"
+import { type JobFilter, JobStore, type Step } from "./JobStore.ts"
+import * as Run from "./Run.ts"
 import * as Trigger from "./Trigger.ts"
 
 export type { Check } from "./ConformanceWorld.ts"
@@ -294,6 +294,30 @@ const jobChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "a job that is added again by somebody who had no answer is one job with one run",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const jobs = [make("a"), make("once", { trigger: Trigger.at(at(60)), retention: { finishedJobs: "keep" } })]
+      const addAgain = (time: number) =>
+        Effect.map(
+          store.add(
+            jobs.map((job) => ({ ...job, addedAt: at(time) })),
+            "keep"
+          ),
+          (changes) => new Set(changes.map(({ _tag }) => _tag))
+        )
+      assert.deepEqual(yield* addAgain(0), new Set(["Added"]))
+      assert.deepEqual(yield* addAgain(1), new Set(["Kept"]))
+      const node = yield* register()
+      yield* claim(60)
+      assert.deepEqual(yield* addAgain(61), new Set(["Kept"]))
+      for (const run of yield* running(node, 61)) yield* settle(run, succeeded, 62)
+      assert.deepEqual(yield* addAgain(63), new Set(["Kept"]))
+      assert.deepEqual([yield* claim(64), (yield* history()).length], [[], 2])
+    })
+  ),
+
+  check(
     "an update is read back, and counts for the next claim",
     Effect.gen(function* () {
       const store = yield* JobStore
@@ -460,6 +484,21 @@ const claimChecks: ReadonlyArray<Check> = [
       yield* add(make("a"))
       yield* claim(60)
       assert.deepEqual(states(yield* history()).sort(), ["60 Pending", "60 Succeeded"])
+    })
+  ),
+
+  check(
+    "a year of missed seconds becomes no more runs than catchUpLimit, and one that says how many were dropped",
+    Effect.gen(function* () {
+      const trigger = Trigger.interval({ seconds: 1 })
+      const catchUp = { coalesce: "all", catchUpLimit: 50 } as const
+      yield* add(make("all", { trigger, ...catchUp }), make("latest", { trigger, misfireGraceTime: "1 second" }))
+      const year = 365 * 86_400
+      const [all, latest] = (yield* claim(year)).toSorted((a, b) => (a.next.id < b.next.id ? -1 : 1))
+      assert.deepEqual([all!.runs.length, latest!.runs.length], [50, 1])
+      assert.equal(seconds(Option.some(Option.getOrThrow(all!.dropped).last)), year - 50)
+      assert.equal((yield* Effect.flatMap(JobStore, (_) => _.runs({ limit: 1000 }))).length, 51)
+      assert.deepEqual(yield* claim(year), [])
     })
   ),
 
@@ -636,6 +675,23 @@ const runChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "of two ends of one attempt that are told at once, the first one is recorded",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"), make("b"))
+      const node = yield* register()
+      yield* claim(60)
+      const runs = yield* running(node, 60)
+      const ends = runs.flatMap((run) => [succeeded, failed, succeeded].map((outcome) => ({ run, outcome })))
+      assert.deepEqual(states((yield* store.settle(ends, at(61))).map(({ run }) => run)), [
+        "60 Succeeded",
+        "60 Succeeded"
+      ])
+      assert.deepEqual(states(yield* history()), ["60 Succeeded", "60 Succeeded"])
+    })
+  ),
+
+  check(
     "removing a job cancels what has not started and lets the rest end",
     Effect.gen(function* () {
       const store = yield* JobStore
@@ -677,6 +733,23 @@ const nodeChecks: ReadonlyArray<Check> = [
     Effect.gen(function* () {
       const nodes = yield* Effect.all(Array.from({ length: 20 }, () => register()))
       assert.equal(new Set(nodes).size, 20)
+    })
+  ),
+
+  check(
+    "nodes that start at one instant are different ones: the end of one takes nothing from the other",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      yield* add(make("a"), make("b"))
+      const [here, there] = [yield* register(60), yield* register(60)]
+      yield* claim(60)
+      const own = one(yield* running(here, 60, 1))
+      yield* running(there, 60, 1)
+      yield* store.release(there)
+      assert.deepEqual(states((yield* recover(61)).map(({ run }) => run)), ["60 Pending"])
+      assert.equal(yield* store.renew({ node: here, now: at(62), lease }), true)
+      assert.equal(yield* store.renew({ node: there, now: at(62), lease }), false)
+      assert.equal((yield* settle(own, succeeded, 62)).length, 1)
     })
   ),
 
@@ -812,6 +885,103 @@ const nodeChecks: ReadonlyArray<Check> = [
   )
 ]
 
+/** Room for so many on each of some executors. */
+const roomFor = (node: string, room: Readonly<Record<string, number>>) => ({
+  node,
+  tasks: work,
+  room: new Map(Object.entries(room))
+})
+
+const startedIds = (steps: ReadonlyArray<Step>) =>
+  steps.map(({ run }) => `${run.jobId} ${run.state._tag} ${run.attempt}`)
+
+const executorChecks: ReadonlyArray<Check> = [
+  check(
+    "runs of each executor are handed out by themselves",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("a", { executor: "cpu" }), make("b", { executor: "cpu", priority: 1 }), make("c"))
+      yield* claim(60)
+      const soonestOn = (...names: ReadonlyArray<string>) =>
+        Effect.map(store.nextWake({ node, tasks: work, executors: new Set(names) }), (wakes) => wakes.start)
+      assert.deepEqual(
+        [yield* soonestOn("cpu"), yield* soonestOn("gpu"), yield* soonestOn("gpu", "default")],
+        [at(60).epochMillis, Infinity, at(60).epochMillis]
+      )
+      assert.deepEqual(startedIds(yield* start(node, 60, 100, work, "gpu")), [])
+      assert.deepEqual(startedIds(yield* start(node, 60, 1, work, "cpu")), ["b Running 1"])
+      assert.deepEqual(startedIds(yield* start(node, 60)), ["c Running 1"])
+      assert.deepEqual(startedIds(yield* start(node, 60, 100, work, "cpu")), ["a Running 1"])
+    })
+  ),
+
+  check(
+    "a claim starts what it makes if it is asked to, by priority, as far as there is room, and only what may start",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(
+        make("cpu", { executor: "cpu" }),
+        make("first", { priority: 2 }),
+        make("full"),
+        make("other", { task: "Other", priority: 9 }),
+        make("second", { priority: 1 })
+      )
+      const claimed = yield* store.claim({ now: at(60), limit: 100, start: roomFor(node, { default: 2, cpu: 0 }) })
+      assert.deepEqual(startedIds(claimed.started).sort(), ["first Running 1", "second Running 1"])
+      assert.equal(claimed.advances.length, 5)
+      assert.ok(claimed.advances.every(({ runs }) => runs.every(({ state }) => state._tag === "Pending")))
+      const held = (yield* history()).map(({ jobId, state }) => `${jobId} ${state._tag}`)
+      assert.deepEqual(held.sort(), ["cpu Pending", "first Running", "full Pending", "other Pending", "second Running"])
+      for (const { run } of claimed.started) {
+        assert.ok(Run.isRunning(run) && run.state.node === node)
+        if (Run.isRunning(run)) assert.equal(one(yield* settle(run, succeeded, 61)).run.state._tag, "Succeeded")
+      }
+      assert.deepEqual(startedIds(yield* start(node, 61)), ["full Running 1"])
+    })
+  ),
+
+  check(
+    "a claim that starts what it makes counts it, as any run in flight, against maxInstances and the catch-up",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("all", { coalesce: "all" }), make("skip"))
+      const room = roomFor(node, { default: 10 })
+      const first = yield* store.claim({ now: at(180), limit: 100, start: room })
+      assert.deepEqual(startedIds(first.started).sort(), ["all Running 1", "skip Running 1"])
+      assert.deepEqual(states(yield* history("all")), ["180 Waiting", "120 Waiting", "60 Running"])
+      yield* store.claim({ now: at(240), limit: 100, start: room })
+      assert.deepEqual(states(yield* history("skip")), ["240 Skipped", "180 Running"])
+    })
+  ),
+
+  check(
+    "a settlement starts what waits for its place if it is asked to",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("a"), make("b"), make("c", { priority: 1 }), make("retried", { retry: { times: 1, delay: 0 } }))
+      yield* claim(60)
+      const runs = yield* running(node, 60, 2)
+      assert.deepEqual(
+        runs.map(({ jobId }) => jobId),
+        ["c", "a"]
+      )
+      const settlements = runs.map((run) => ({ run, outcome: succeeded }))
+      const steps = yield* store.settle(settlements, at(61), roomFor(node, { default: 1 }))
+      assert.deepEqual(startedIds(steps), ["c Succeeded 1", "a Succeeded 1", "b Running 1"])
+      assert.deepEqual(startedIds(yield* store.settle(settlements, at(61), roomFor(node, { default: 1 }))), [
+        "retried Running 1"
+      ])
+      const [last] = (yield* history("retried")).filter(Run.isRunning)
+      const again = yield* store.settle([{ run: last!, outcome: failed }], at(62), roomFor(node, { default: 5 }))
+      assert.deepEqual(startedIds(again), ["retried Pending 1", "retried Running 2"])
+    })
+  )
+]
+
 /**
  * The suite, in the order in which it is best read.
  *
@@ -824,5 +994,6 @@ export const checks: ReadonlyArray<Check> = [
   ...runChecks,
   ...InstanceConformance.checks,
   ...HistoryConformance.checks,
-  ...nodeChecks
+  ...nodeChecks,
+  ...executorChecks
 ]

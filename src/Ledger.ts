@@ -13,6 +13,7 @@ import { JobLoad } from "./JobLoad.ts"
 import type { Policy } from "./Policy.ts"
 import { PriorityQueue } from "./PriorityQueue.ts"
 import * as Run from "./Run.ts"
+import type { Progress } from "./RunContext.ts"
 import { RunHistory } from "./RunHistory.ts"
 import { first, RunLines } from "./RunLines.ts"
 import {
@@ -369,7 +370,7 @@ export class Ledger {
       if (Either.isRight(advance)) advances.push(this.#claimOne(job, advance.right, now))
       else parked.push(this.#park(job, advance.left, now))
     }
-    const started = start === undefined || advances.length === 0 ? [] : this.#startAll(start, now)
+    const started = start === undefined || advances.length === 0 ? [] : this.startAll(start, now)
     return { advances, parked, started }
   }
 
@@ -415,7 +416,8 @@ export class Ledger {
     return steps
   }
 
-  #startAll({ node, room, tasks }: Start, now: DateTime.Utc): ReadonlyArray<Step> {
+  /** Starts what may start on several executors. */
+  startAll({ node, room, tasks }: Start, now: DateTime.Utc): ReadonlyArray<Step> {
     return [...room].flatMap(([executor, limit]) => this.start({ executor, limit, node, now, tasks }))
   }
 
@@ -432,10 +434,26 @@ export class Ledger {
     }
   }
 
+  /** The run of an attempt that still holds it, as it stands. */
+  #held({ attempt, id }: Run.Running): Run.Running | undefined {
+    const run = this.#runs.get(id)
+    return run !== undefined && Run.isRunning(run) && run.attempt === attempt ? run : undefined
+  }
+
+  /** Notes how far an attempt is, if it is still the holder. */
+  report(held: Run.Running, progress: Progress): Run.Running | undefined {
+    const run = this.#held(held)
+    if (run === undefined) return undefined
+    const reported = Run.report(run, progress)
+    // Nothing that runs are found by has changed.
+    this.#runs.set(run.id, reported)
+    return reported
+  }
+
   /** Ends an attempt, if it is still the holder. */
   settle(held: Run.Running, outcome: Run.Outcome, now: DateTime.Utc): Step | undefined {
-    const run = this.#runs.get(held.id)
-    if (run === undefined || !Run.isRunning(run) || run.attempt !== held.attempt) return undefined
+    const run = this.#held(held)
+    if (run === undefined) return undefined
     const job = this.#jobs.get(run.jobId)
     const policy = job?.incarnation === run.incarnation ? job.policy : orphanPolicy
     return this.#follow(run, this.#putRun(Run.settle(run, policy, outcome, now), policy), now)

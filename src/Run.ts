@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Policy from "./Policy.ts"
+import { type PreviousRun, Progress } from "./RunContext.ts"
 import { RunUnsuccessful } from "./SchedulerError.ts"
 import type * as Task from "./Task.ts"
 
@@ -35,20 +36,38 @@ export const Failure = Schema.Struct({
 export type Failure = typeof Failure.Type
 
 /**
+ * What an attempt in a process of its own wrote: the end of each, if it was `truncated` because it was more than is kept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Output = Schema.Struct({ stdout: Schema.String, stderr: Schema.String, truncated: Schema.Boolean })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Output = typeof Output.Type
+
+const Written = { output: Schema.optionalWith(Output, { exact: true }) }
+
+/**
  * How one attempt ended, as the executor saw it.
  *
  * @since 0.1.0
  * @category models
  */
 export const Outcome = Schema.Union(
-  Schema.TaggedStruct("Succeeded", { value: Schema.optionalWith(Schema.Unknown, { exact: true }) }),
-  Schema.TaggedStruct("Failed", { failure: Failure }),
+  Schema.TaggedStruct("Succeeded", { ...Written, value: Schema.optionalWith(Schema.Unknown, { exact: true }) }),
+  Schema.TaggedStruct("Failed", { ...Written, failure: Failure }),
   /** Cut off by the scheduler's own end: the run goes on elsewhere. */
-  Schema.TaggedStruct("Interrupted", {}),
+  Schema.TaggedStruct("Interrupted", Written),
   /** Cut off because somebody called the run off. */
-  Schema.TaggedStruct("Cancelled", {}),
-  /** Its node died. */
-  Schema.TaggedStruct("Crashed", {})
+  Schema.TaggedStruct("Cancelled", Written),
+  /** Its node died, or the thread or process that carried it out, for a reason that is told then. */
+  Schema.TaggedStruct("Crashed", { ...Written, reason: Schema.optionalWith(Schema.String, { exact: true }) }),
+  /** The executor could not begin it: nothing happened, and the run goes on elsewhere, or later. */
+  Schema.TaggedStruct("Refused", { reason: Schema.String })
 )
 
 /**
@@ -88,22 +107,32 @@ export const RunState = Schema.Union(
     node: Schema.String,
     startedAt: Instant,
     /** Somebody called it off: its node interrupts it. */
-    cancelled: Schema.optionalWith(CancelReason, { exact: true })
+    cancelled: Schema.optionalWith(CancelReason, { exact: true }),
+    /** How far it is, as its handler told it last. */
+    progress: Schema.optionalWith(Progress, { exact: true })
   }),
   Schema.TaggedStruct("Succeeded", {
     startedAt: Instant,
     finishedAt: Instant,
-    value: Schema.optionalWith(Schema.Unknown, { exact: true })
+    value: Schema.optionalWith(Schema.Unknown, { exact: true }),
+    ...Written
   }),
-  Schema.TaggedStruct("Failed", { startedAt: Instant, finishedAt: Instant, failure: Failure }),
+  Schema.TaggedStruct("Failed", { startedAt: Instant, finishedAt: Instant, failure: Failure, ...Written }),
   Schema.TaggedStruct("Missed", { finishedAt: Instant }),
   Schema.TaggedStruct("Skipped", { finishedAt: Instant, reason: Schema.Literal("maxInstances", "queueLimit") }),
   Schema.TaggedStruct("Cancelled", {
     startedAt: Schema.optionalWith(Instant, { exact: true }),
     finishedAt: Instant,
-    reason: CancelReason
+    reason: CancelReason,
+    ...Written
   }),
-  Schema.TaggedStruct("Abandoned", { startedAt: Instant, finishedAt: Instant })
+  Schema.TaggedStruct("Abandoned", {
+    startedAt: Instant,
+    finishedAt: Instant,
+    /** What its thread or process died of, where that is known. */
+    reason: Schema.optionalWith(Schema.String, { exact: true }),
+    ...Written
+  })
 )
 
 /**
@@ -325,6 +354,38 @@ export const isActive = ({ state }: Run): boolean => state._tag === "Pending" ||
 export const isRunning = (self: Run): self is Running => self.state._tag === "Running"
 
 /**
+ * The states in which nothing more happens to a run.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const ENDED: ReadonlyArray<PreviousRun["outcome"]> = [
+  "Succeeded",
+  "Failed",
+  "Missed",
+  "Skipped",
+  "Cancelled",
+  "Abandoned"
+]
+
+/**
+ * A run as later ones of its job see it, if it has ended.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const toPrevious = ({ id, scheduledAt, state }: Run): Option.Option<PreviousRun> =>
+  "finishedAt" in state
+    ? Option.some({
+        runId: id,
+        scheduledAt,
+        finishedAt: state.finishedAt,
+        outcome: state._tag,
+        ...("value" in state ? { value: state.value } : {})
+      })
+    : Option.none()
+
+/**
  * How long after it was due (its nominal time and jitter) an attempt of the run started, if one did.
  *
  * @since 0.1.0
@@ -342,60 +403,103 @@ export const lateness = (self: Run): Option.Option<Duration.Duration> =>
  * @category decisions
  */
 export const start = (self: Run, node: string, now: DateTime.Utc): Run => {
-  const isLate = Option.exists(self.startBy, (deadline) => DateTime.greaterThan(now, deadline))
   // A retry keeps the right to run that its first attempt had.
-  if (isLate && self.attempt === 0) return { ...self, state: { _tag: "Missed", finishedAt: now } }
+  if (isLate(self, now) && self.attempt === 0) return { ...self, state: { _tag: "Missed", finishedAt: now } }
   return { ...self, attempt: self.attempt + 1, state: { _tag: "Running", node, startedAt: now } }
 }
 
+const isLate = ({ startBy }: Run, now: DateTime.Utc): boolean =>
+  Option.exists(startBy, (deadline) => DateTime.greaterThan(now, deadline))
+
 /**
- * What a run is after an attempt: ended, or pending again for a retry, after a crash, or after its node shut down. One
- * that was called off never starts again.
+ * How long a run that an executor refused waits at least, in milliseconds, so that one that refuses all it is given is
+ * not asked without end.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const REFUSAL = 1000
+
+/**
+ * What a run is after an attempt: ended, or pending again for a retry, after a crash or a refusal, or after its node shut
+ * down. One that was called off never starts again.
  *
  * @since 0.1.0
  * @category decisions
  */
 export const settle = (self: Running, policy: Policy.Policy, outcome: Outcome, now: DateTime.Utc): Run => {
   const settled = settleOutcome(self, policy, outcome, now)
-  return isLive(settled) && self.state.cancelled !== undefined ? cancel(self, now, self.state.cancelled) : settled
+  return isLive(settled) && self.state.cancelled !== undefined ? calledOff(self, outcome, now) : settled
 }
 
 const settleOutcome = (self: Running, policy: Policy.Policy, outcome: Outcome, now: DateTime.Utc): Run => {
-  const ended = { startedAt: self.state.startedAt, finishedAt: now }
   switch (outcome._tag) {
     case "Succeeded":
-      // One object written out: to merge two takes longer than all the rest.
-      return "value" in outcome
-        ? { ...self, state: { _tag: "Succeeded", ...ended, value: outcome.value } }
-        : { ...self, state: { _tag: "Succeeded", startedAt: self.state.startedAt, finishedAt: now } }
+      return succeed(self, outcome, now)
     case "Failed":
-      return settleFailure(self, policy.retry, outcome.failure, ended)
+      return settleFailure(self, policy.retry, outcome, now)
     case "Cancelled":
-      return cancel(self, now, self.state.cancelled)
+      return calledOff(self, outcome, now)
     case "Interrupted":
-      return policy.onCrash === "retry" ? again(self, now) : { ...self, state: { _tag: "Abandoned", ...ended } }
+      return policy.onCrash === "retry" ? again(self, now) : abandon(self, outcome, now)
     case "Crashed": {
       const crashed = { ...self, crashes: self.crashes + 1 }
       const isOver = policy.onCrash === "abandon" || crashed.crashes > policy.crashLimit
-      return isOver ? { ...crashed, state: { _tag: "Abandoned", ...ended } } : again(crashed, now)
+      return isOver ? abandon(crashed, outcome, now) : again(crashed, now)
     }
+    case "Refused":
+      // It has not begun, so its grace is not over with the attempt; only what it once began to do may be done late.
+      return isLate(self, now) && self.failures + self.crashes === 0
+        ? miss(self, now)
+        : again(self, DateTime.add(now, { millis: REFUSAL }))
   }
+}
+
+type Ended = Exclude<Outcome, { readonly _tag: "Refused" }>
+
+const written = (outcome: Outcome): { readonly output?: Output } =>
+  "output" in outcome && outcome.output !== undefined ? { output: outcome.output } : {}
+
+const succeed = (self: Running, outcome: Extract<Outcome, { readonly _tag: "Succeeded" }>, now: DateTime.Utc): Run => {
+  const { startedAt } = self.state
+  // One object written out: to merge two takes longer than all the rest.
+  return "value" in outcome || "output" in outcome
+    ? { ...self, state: { ...outcome, startedAt, finishedAt: now } }
+    : { ...self, state: { _tag: "Succeeded", startedAt, finishedAt: now } }
+}
+
+const abandon = (self: Running, outcome: Ended, now: DateTime.Utc): Run => ({
+  ...self,
+  state: {
+    _tag: "Abandoned",
+    startedAt: self.state.startedAt,
+    finishedAt: now,
+    ...("reason" in outcome && outcome.reason !== undefined ? { reason: outcome.reason } : {}),
+    ...written(outcome)
+  }
+})
+
+const calledOff = (self: Running, outcome: Outcome, now: DateTime.Utc): Run => {
+  const { cancelled: reason = "requested", startedAt } = self.state
+  return { ...self, state: { _tag: "Cancelled", startedAt, finishedAt: now, reason, ...written(outcome) } }
 }
 
 const again = (self: Run, runAt: DateTime.Utc): Run => ({ ...self, runAt, state: PENDING })
 
 const settleFailure = (
-  self: Run,
+  self: Running,
   retry: Policy.Retry,
-  failure: Failure,
-  ended: { readonly startedAt: DateTime.Utc; readonly finishedAt: DateTime.Utc }
+  outcome: Extract<Outcome, { readonly _tag: "Failed" }>,
+  now: DateTime.Utc
 ): Run => {
   const failures = self.failures + 1
+  const { failure } = outcome
   if (failures > retry.times || failure.isFinal === true) {
-    return { ...self, failures, state: { _tag: "Failed", ...ended, failure } }
+    const { startedAt } = self.state
+    return { ...self, failures, state: { _tag: "Failed", startedAt, finishedAt: now, failure, ...written(outcome) } }
   }
   const delay = Policy.retryDelay(retry, failures, self.id)
-  return again({ ...self, failures }, DateTime.addDuration(ended.finishedAt, delay))
+  return again({ ...self, failures }, DateTime.addDuration(now, delay))
 }
 
 /**
@@ -451,6 +555,14 @@ export const cancel = (self: Run, now: DateTime.Utc, reason: CancelReason = "req
 })
 
 /**
+ * A run under way of which it is told how far it is.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const report = (self: Running, progress: Progress): Running => ({ ...self, state: { ...self.state, progress } })
+
+/**
  * A run under way that its node is asked to interrupt; the first reason stays.
  *
  * @since 0.1.0
@@ -486,7 +598,7 @@ export const toResult = (run: Run, task: Task.Any): Effect.Effect<unknown, unkno
     case "Cancelled":
       return unsuccessful(run, "Cancelled", state.reason)
     case "Abandoned":
-      return unsuccessful(run, "Abandoned", "its node died or was shut down")
+      return unsuccessful(run, "Abandoned", state.reason ?? "its node died or was shut down")
     default:
       return Effect.dieMessage(`Run "${run.id}" has not ended`)
   }

@@ -165,6 +165,22 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFou
 }
 
 /**
+ * A thread or a process that is to carry out attempts cannot be started with the module that it was given.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ExecutorUnavailable extends Schema.TaggedError<ExecutorUnavailable>()("ExecutorUnavailable", {
+  kind: Schema.String,
+  url: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `A ${this.kind} cannot be started with ${this.url}, which has to call runMain: ${this.reason}`
+  }
+}
+
+/**
  * The store could not answer; the operation may or may not have taken place.
  *
  * @since 0.1.0

@@ -50,6 +50,8 @@ export const SchedulerEvent = Schema.Union(
   Schema.TaggedStruct("JobMissed", { ...OfJob, dropped: Job.Dropped }),
   Schema.TaggedStruct("RunSubmitted", OfRun),
   Schema.TaggedStruct("RunStarted", OfRun),
+  /** Its handler told how far it is (`run.state.progress`); what it tells oftener than once a second is not told. */
+  Schema.TaggedStruct("RunProgress", OfRun),
   Schema.TaggedStruct("RunSucceeded", OfRun),
   Schema.TaggedStruct("RunFailed", OfRun),
   /** An attempt failed and another one follows at `run.runAt`. */

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -14,8 +15,9 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
+import * as AttemptCoordinator from "./AttemptCoordinator.ts"
 import * as AttemptFiber from "./AttemptFiber.ts"
-import type * as Job from "./Job.ts"
+import * as Job from "./Job.ts"
 import { type Claim, type JobStore, type Start, type Step, soonest, type Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import * as Run from "./Run.ts"
@@ -160,6 +162,7 @@ interface Actor {
   readonly bell: Effect.Latch
   /** What the fibers of attempts start with. */
   readonly runtime: Runtime.Runtime<never>
+  readonly coordinator: AttemptCoordinator.AttemptCoordinator
   readonly state: State
 }
 
@@ -227,15 +230,20 @@ export interface LoopOptions {
 export const make = (options: LoopOptions): Effect.Effect<SchedulerLoop> =>
   Effect.gen(function* () {
     const { executors, handlers, hub, isFirst, name, store } = options
+    const attempts = new Map<string, Attempt>()
     const self: Actor = {
       ...{ name, store, executors, handlers, hub, isFirst },
       tasks: new Set(handlers.keys()),
       watch: Duration.toMillis(options.watch),
-      attempts: new Map(),
+      attempts,
       unhandled: new Set(),
       inbox: [],
       bell: yield* Effect.makeLatch(false),
       runtime: yield* Effect.runtime<never>(),
+      coordinator: yield* AttemptCoordinator.make({
+        ...{ store, hub },
+        isUnderWay: ({ attempt, id }) => attempts.get(id)?.run.attempt === attempt
+      }),
       state: yield* makeState(options.isPaused)
     }
     return { send: (message) => send(self, message), health: health(self), run: run(self) }
@@ -270,7 +278,12 @@ const makeState = (isPaused: boolean): Effect.Effect<State> =>
 const run = (self: Actor): Effect.Effect<void> =>
   Effect.suspend(() => {
     const forget = self.executors.onRoom(() => send(self, { _tag: "Room" }))
-    return Effect.ensuring(turns(self), Effect.zipRight(Effect.sync(forget), endAttempts(self)))
+    const end = Effect.zipRight(Effect.sync(forget), endAttempts(self))
+    // A fiber of its own, so that no turn waits for what is only told.
+    return Effect.forkScoped(self.coordinator.run).pipe(
+      Effect.zipRight(Effect.ensuring(turns(self), end)),
+      Effect.scoped
+    )
   })
 
 const turns = (self: Actor): Effect.Effect<void> =>
@@ -310,10 +323,13 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
 
 const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
-    if (self.state.node === undefined) return
-    if (self.state.wakes.recover <= now.epochMillis) yield* recoverDead(self, now)
-    if (self.state.wakes.claim <= now.epochMillis) yield* claimDue(self, now)
-    if (self.state.wakes.start <= now.epochMillis) yield* startReady(self, now)
+    const { node, storeFailures, wakes } = self.state
+    if (node === undefined) return
+    // A store that failed has recovered when it has done all that it is for, also where nothing is due.
+    const isDue = (at: number) => at <= now.epochMillis || storeFailures > 0
+    if (isDue(wakes.recover)) yield* recoverDead(self, now)
+    if (isDue(wakes.claim)) yield* claimDue(self, now)
+    if (isDue(self.state.wakes.start)) yield* startReady(self, now)
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -458,21 +474,47 @@ const settleEnded = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
   Effect.suspend(() => {
     const batch = self.state.ended.slice(0, self.state.batch)
     if (batch.length === 0) return Effect.void
-    return Effect.flatMap(ask(self, "settle runs", self.store.settle(batch, now)), (steps) => {
-      self.state.ended.splice(0, batch.length)
-      // What waited for these may start. To ask whether something did costs less than to start nothing.
-      self.state.isBusy = true
-      if (self.state.isCrowded) self.state.wakes = { ...self.state.wakes, start: -Infinity }
-      else self.state.isStale = true
-      const settlements = new Map(batch.map((settlement) => [settlement.run.id, settlement]))
-      for (const step of steps) {
-        const settlement = settlements.get(step.run.id)
-        if (settlement !== undefined) SchedulerMetrics.observeAttempt(settlement.run, now)
-        tellStep(self, step, settlement?.outcome, now)
-      }
-      return settleEnded(self, now)
-    })
+    return withPlaces(self, now, othersWait(self, now), (start, begin) =>
+      Effect.flatMap(ask(self, "settle runs", self.store.settle(batch, now, start)), (steps) => {
+        self.state.ended.splice(0, batch.length)
+        const [settled, started] = Arr.partition(steps, ({ run }) => Run.isRunning(run))
+        foundEnds(self, settled, started.length, start)
+        tellSettled(self, batch, settled, now)
+        return Effect.zipRight(Effect.forEach(started, begin, { discard: true }), settleEnded(self, now))
+      })
+    )
   })
+
+/** Whether runs are known to wait for places, and nothing is due that could come before them. */
+const othersWait = ({ state }: Actor, now: DateTime.Utc): boolean =>
+  state.mode === "Running" && state.isCrowded && !state.isStale && state.wakes.claim > now.epochMillis
+
+/** What waited for these may start. To ask whether something did costs less than to start nothing. */
+const foundEnds = ({ state }: Actor, settled: ReadonlyArray<Step>, started: number, start: Start | undefined): void => {
+  state.isBusy = true
+  if (start === undefined) {
+    state.isStale = true
+    return
+  }
+  const due = settled.map(({ job }) => Option.match(job, { onNone: () => Infinity, onSome: Job.dueAt }))
+  state.isCrowded = started >= [...start.room.values()].reduce((sum, count) => sum + count, 0)
+  state.isStale = !state.isCrowded
+  state.wakes = { ...state.wakes, claim: Math.min(state.wakes.claim, ...due) }
+}
+
+const tellSettled = (
+  self: Actor,
+  batch: ReadonlyArray<Settlement>,
+  settled: ReadonlyArray<Step>,
+  now: DateTime.Utc
+): void => {
+  const settlements = new Map(batch.map((settlement) => [settlement.run.id, settlement]))
+  for (const step of settled) {
+    const settlement = settlements.get(step.run.id)
+    if (settlement !== undefined) SchedulerMetrics.observeAttempt(settlement.run, now)
+    tellStep(self, step, settlement?.outcome, now)
+  }
+}
 
 const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.suspend(() => {
@@ -485,9 +527,12 @@ const recoverDead = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreE
     })
   })
 
-/** One batch, so that what is claimed starts and what has ended is settled between one and the next. */
+/**
+ * One batch, so that what is claimed starts and what has ended is settled between one and the next. What is claimed starts
+ * at once if nothing else waits to start before it.
+ */
 const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
-  withPlaces(self, now, (start, begin) =>
+  withPlaces(self, now, self.state.wakes.start > now.epochMillis, (start, begin) =>
     Effect.gen(function* () {
       const limit = self.state.batch
       const claim = yield* ask(self, "claim due jobs", self.store.claim({ now, limit, start }))
@@ -507,24 +552,24 @@ const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
 
 type Begin = (step: Step) => Effect.Effect<void>
 
-/** What is claimed may start at once if nothing else waits to start before it. */
+/** Takes all places for what a step of the turn may start besides, if it may, and gives back those that are left. */
 const withPlaces = (
   self: Actor,
   now: DateTime.Utc,
-  claim: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
+  mayStart: boolean,
+  step: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
 ): Effect.Effect<void, StoreError> =>
   Effect.suspend(() => {
     const { executors, state, tasks } = self
-    if (state.node === undefined || state.wakes.start <= now.epochMillis) return claim(undefined, () => Effect.void)
-    const places = new Map(
-      [...executors.all].map((slots) => [slots.name, { slots, count: slots.reserve(self.state.batch) }])
-    )
+    if (state.node === undefined || !mayStart) return step(undefined, () => Effect.void)
+    const reserve = (slots: ExecutorSlots) => ({ slots, count: slots.reserve(state.batch) })
+    const places = new Map([...executors.all].map((slots) => [slots.name, reserve(slots)]))
     const room = new Map([...places].map(([name, { count }]) => [name, count]))
     const begin: Begin = (step) => beginOn(self, step, places.get(step.run.executor)!, now)
     const giveBack = Effect.sync(() => {
       for (const { count, slots } of places.values()) slots.release(count)
     })
-    return Effect.ensuring(claim({ node: state.node, tasks, room }, begin), giveBack)
+    return Effect.ensuring(step({ node: state.node, tasks, room }, begin), giveBack)
   })
 
 /** Something came of this turn, and something more may come of it. */
@@ -587,18 +632,22 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   if (!Run.isRunning(run) || Option.isNone(job) || handler === undefined) return Effect.void
   places.count--
   self.state.attempted++
-  return Effect.map(AttemptFiber.start(self.runtime, places.slots.executor, run, job.value, handler), (fiber) => {
+  const { executor } = places.slots
+  const start = AttemptFiber.start(self.runtime, executor, run, job.value, handler, self.coordinator)
+  return Effect.map(start, (fiber) => {
     const attempt: Attempt = { run, fiber, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>
-      send(self, { _tag: "RunSettled", run, outcome: toOutcome(exit, attempt), slots: places.slots })
+      send(self, { _tag: "RunSettled", run, outcome: toOutcome(self, exit, attempt), slots: places.slots })
     )
   })
 }
 
-const toOutcome = (exit: Exit.Exit<Run.Outcome>, { isCancelled }: Attempt): Run.Outcome => {
+const toOutcome = (self: Actor, exit: Exit.Exit<Run.Outcome>, { isCancelled, run }: Attempt): Run.Outcome => {
   if (Exit.isSuccess(exit)) return exit.value
-  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted" }
+  const output = self.coordinator.takeOutput(run)
+  const written = output === undefined ? {} : { output }
+  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: isCancelled ? "Cancelled" : "Interrupted", ...written }
   return { _tag: "Failed", failure: { kind: "Defect", ...Task.describe(exit.cause) } }
 }
 

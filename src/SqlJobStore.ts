@@ -137,7 +137,7 @@ const jobOperations = (db: Database, { change, changeOnce, perform }: Performers
     add: (jobs, onConflict, onProgress) => {
       // One statement is a transaction by itself. MySQL needs more of them.
       const isOne = jobs.length === 1 && onConflict === "fail" && !db.isMysql
-      return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, onProgress))
+      return (isOne ? changeOnce : change)("add jobs", SqlJobs.declare(db, jobs, onConflict, { onProgress }))
     },
     get: (id) => refail("read a job", Effect.flatMap(SqlJobs.find(db, id), Effect.transposeMapOption(SqlRows.readJob))),
     list: (filter) => refail("list jobs", SqlJobs.list(db, filter)),
@@ -175,7 +175,8 @@ const tickOperations = (db: Database, step: Perform) =>
   ({
     claim: (options) => step("claim due jobs", claim(db, options)),
     start: (options) => step("start runs", start(db, options)),
-    settle: (settlements, now) => step("settle runs", settle(db, settlements, now)),
+    settle: (settlements, now, start) => step("settle runs", settleAndStart(db, settlements, now, start)),
+    report: (reports) => step("report progress", report(db, reports)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
@@ -227,7 +228,7 @@ const reconcile = (
     const declared = new Set(jobs.map(({ id }) => id))
     // Those that go and those that stay are held at once, in one order.
     const held = yield* SqlJobs.hold(db, [...declared, ...(yield* SqlJobs.list(db, { group })).map(({ id }) => id)])
-    const changes = yield* SqlJobs.declare(db, jobs, "reconcile")
+    const changes = yield* SqlJobs.declare(db, jobs, "reconcile", { held })
     const known = new Set(held.map(({ id }) => id))
     const gone = (yield* SqlJobs.list(db, { group })).filter(({ id }) => !declared.has(id) && known.has(id))
     if (absent === "remove") return { changes, absent: yield* SqlJobs.remove(db, gone, now) }
@@ -558,6 +559,21 @@ const writeTransitions = (
 
 type Settlements = Parameters<Store["settle"]>[0]
 
+/** Two steps of a turn in one transaction: where few runs end at a time, its end costs more than either of them. */
+const settleAndStart = (
+  db: Database,
+  settlements: Settlements,
+  now: DateTime.Utc,
+  begin: JobStore.Start | undefined
+): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
+  Effect.gen(function* () {
+    const steps = [...(yield* settle(db, settlements, now))]
+    for (const [executor, limit] of begin?.room ?? []) {
+      steps.push(...(yield* start(db, { ...begin!, now, executor, limit })))
+    }
+    return steps
+  })
+
 const settle = (
   db: Database,
   settlements: Settlements,
@@ -609,6 +625,22 @@ const stillHeld = (db: Database, settlements: Settlements) =>
     })
   })
 
+type Reports = Parameters<Store["report"]>[0]
+
+const report = (db: Database, reports: Reports): Effect.Effect<ReadonlyArray<Run.Running>, StoreError | SqlError> =>
+  inPages(reports, (page) =>
+    Effect.gen(function* () {
+      const told = new Map(page.map((report) => [report.run.id, report]))
+      const held = (yield* SqlRuns.holdRunning(db, [...told.keys()])).filter(Run.isRunning)
+      const reported = held.flatMap((run) => {
+        const report = told.get(run.id)
+        return report?.run.attempt === run.attempt ? [Run.report(run, report.progress)] : []
+      })
+      yield* SqlRuns.writeAll(db, reported, () => undefined)
+      return reported
+    })
+  )
+
 const nextWake = (
   db: Database,
   { executors, node, tasks }: Parameters<Store["nextWake"]>[0]
@@ -656,12 +688,13 @@ const register = ({ names, sql }: Database, now: DateTime.Utc, lease: Duration.D
   })
 
 /** Each statement for itself: a node that falls silent in a transaction would hold its row against those who bury it. */
-const renew = ({ names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
+const renew = ({ isMysql, names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
   Effect.gen(function* () {
-    yield* sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`
+    const update = sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`
+    if (!isMysql) return (yield* sql`${update} RETURNING id`).length > 0
+    yield* update
     // Afterwards: the write waits for others, who may be about to forget the node.
-    const known = yield* sql`SELECT id FROM ${sql(names.nodes)} WHERE id = ${node}`
-    return known.length > 0
+    return (yield* sql`SELECT id FROM ${sql(names.nodes)} WHERE id = ${node}`).length > 0
   })
 
 const recover = (

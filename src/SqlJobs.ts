@@ -110,10 +110,6 @@ export const hold = (db: Database, ids: Iterable<string>): Effect.Effect<Readonl
   )
 }
 
-/** Holds more jobs than are worked on at once, so that the pages of several callers do not cross. */
-const holdAll = (db: Database, ids: ReadonlyArray<string>): Effect.Effect<unknown, SqlError> =>
-  db.isAlone || ids.length <= PAGE ? Effect.void : hold(db, ids)
-
 /**
  * Holds a job that must be there.
  *
@@ -285,8 +281,9 @@ const toPages = (jobs: ReadonlyArray<Job.Job>): ReadonlyArray<ReadonlyMap<string
 export type Conflict = OnConflict | "reconcile"
 
 /**
- * Stores jobs in the order given. Fails with the database's own error if another node stores one of these ids at the
- * same moment: begun anew, the transaction meets that job.
+ * Stores jobs in the order given; `held` are those of the store that the transaction holds already, if it holds any. Fails
+ * with the database's own error if another node stores one of these ids at the same moment: begun anew, the transaction
+ * meets that job.
  *
  * @since 0.1.0
  * @category declaring
@@ -295,32 +292,46 @@ export const declare = (
   db: Database,
   jobs: ReadonlyArray<Job.Job>,
   onConflict: Conflict,
-  onProgress: (stored: number) => Effect.Effect<void> = () => Effect.void
+  { held, onProgress = () => Effect.void }: DeclareOptions = {}
 ): Effect.Effect<ReadonlyArray<Change>, JobExists | Failure> =>
   Effect.gen(function* () {
     const changes: Array<Change> = []
-    if (onConflict !== "fail") {
-      yield* holdAll(
-        db,
-        jobs.map(({ id }) => id)
-      )
-    }
+    const isNew = onConflict === "fail"
+    const ids = jobs.map(({ id }) => id)
+    const known = toMap(held ?? (isNew ? [] : yield* hold(db, ids)))
+    const seen = new Set<string>()
     for (const page of toPages(jobs)) {
-      changes.push(...(yield* declarePage(db, page, onConflict)))
+      const again = isNew ? [] : [...page.keys()].filter((id) => seen.has(id))
+      for (const row of yield* hold(db, again)) known.set(row.id, row)
+      changes.push(...(yield* declarePage(db, page, known, onConflict)))
+      for (const id of page.keys()) seen.add(id)
       yield* onProgress(changes.length)
     }
     return changes
   })
 
-const declarePage = (db: Database, page: ReadonlyMap<string, Job.Job>, onConflict: Conflict) =>
+interface DeclareOptions {
+  /** All of these jobs that are there, if the transaction holds them already: to hold more of them later could meet others. */
+  readonly held?: ReadonlyArray<SqlRows.JobRow> | undefined
+  readonly onProgress?: ((stored: number) => Effect.Effect<void>) | undefined
+}
+
+const toMap = (rows: ReadonlyArray<SqlRows.JobRow>) => new Map(rows.map((row) => [row.id, row]))
+
+const declarePage = (
+  db: Database,
+  page: ReadonlyMap<string, Job.Job>,
+  known: ReadonlyMap<string, SqlRows.JobRow>,
+  onConflict: Conflict
+) =>
   Effect.gen(function* () {
     const jobs = [...page.values()]
-    const isNew = onConflict === "fail"
-    const known = new Map(isNew ? [] : (yield* hold(db, page.keys())).map((row) => [row.id, row]))
-    const added = isNew ? jobs : jobs.filter(({ id }) => !known.has(id))
+    const added = jobs.filter(({ id }) => !known.has(id))
     const lives = yield* insert(db, added)
     const taken = added.find(({ id }) => !lives.has(id))
-    if (taken !== undefined) return yield* isNew ? new JobExists({ jobId: taken.id }) : storedMeanwhile(taken.id)
+    if (taken !== undefined) {
+      return yield* onConflict === "fail" ? new JobExists({ jobId: taken.id }) : storedMeanwhile(taken.id)
+    }
     const changes = yield* Effect.forEach(jobs, (job): Either.Either<Change, StoreError> => {
       const row = known.get(job.id)
       if (row !== undefined) return declareAgain(row, job, onConflict)

@@ -253,7 +253,8 @@ export const labelPatterns = (labels: Readonly<Record<string, string>> = {}): Re
  */
 export const readRun = (row: RunColumns): Either.Either<Run.Run, StoreError> => {
   const state = USUAL_STATES.get(row.detail) ?? readRunning(row)
-  return state === undefined ? readUnusualRun(row) : Either.right(readUsualRun(row, state))
+  const isSound = [row.scheduled_at, row.due_at, row.run_at, row.start_by ?? 0].every(isInstant)
+  return state === undefined || !isSound ? readUnusualRun(row) : Either.right(readUsualRun(row, state))
 }
 
 const readUnusualRun = (row: RunColumns): Either.Either<Run.Run, StoreError> =>
@@ -290,6 +291,11 @@ const detailOf = (state: unknown, covers: unknown = null, origin: unknown = null
 const USUAL_STATES: ReadonlyMap<string, Run.RunState> = new Map(
   (["Pending", "Queued", "Waiting"] satisfies ReadonlyArray<Plain>).map((_tag) => [detailOf({ _tag }), { _tag }])
 )
+
+/** The furthest instant of JavaScript's dates, in milliseconds from 1970. */
+const FURTHEST = 8.64e15
+
+const isInstant = (at: Bigint | null): boolean => at !== null && Math.abs(Number(at)) <= FURTHEST
 
 /** The state of a run under way that nobody has called off, from its columns. */
 const readRunning = ({ cancel_node, detail, node, started_at, state }: RunColumns): Run.RunState | undefined => {

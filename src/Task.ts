@@ -198,6 +198,30 @@ export interface Handler<Name extends string = string> {
 }
 
 /**
+ * Lets a scheduler know tasks whose code is elsewhere: in the module that a thread or a process loads. An attempt that
+ * is carried out in this process all the same ends with a defect.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const remote = <Tasks extends ReadonlyArray<Any>>(
+  ...tasks: Tasks
+): Layer.Layer<{ [I in keyof Tasks]: Handler<Tasks[I]["name"]> }[number]> =>
+  Layer.succeedContext(
+    Context.unsafeMake(
+      new Map(
+        tasks.map((task): [string, Handler] => [
+          KEY + task.name,
+          { task, context: Context.empty(), run: () => Effect.dieMessage(elsewhere(task.name)) }
+        ])
+      )
+    )
+  )
+
+const elsewhere = (name: string): string =>
+  `Task "${name}" was declared by Task.remote: its code is not in this process, so it needs WorkerExecutor or ProcessExecutor`
+
+/**
  * The typed error of a handler: text for people and, where the task declares a Schema, the encoded error.
  *
  * @since 0.1.0

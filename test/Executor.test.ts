@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
   Context,
-  DateTime,
   Duration,
   Effect,
   Exit,
@@ -13,36 +12,19 @@ import {
   Option,
   Ref,
   Schema,
-  Scope,
+  type Scope,
   TestClock
 } from "effect"
 import * as AttemptFiber from "../src/AttemptFiber.ts"
 import * as Executor from "../src/Executor.ts"
-import * as Job from "../src/Job.ts"
-import * as Policy from "../src/Policy.ts"
+import type * as Policy from "../src/Policy.ts"
 import * as Run from "../src/Run.ts"
 import { RunContext } from "../src/RunContext.ts"
 import { InvalidOption } from "../src/SchedulerError.ts"
 import * as Task from "../src/Task.ts"
-
-const scheduledAt = DateTime.unsafeMake("2026-01-01T00:05:00Z")
+import { attemptOf, coordinator, scheduledAt, told } from "./Attempts.ts"
 
 type Handle = (payload: unknown) => Effect.Effect<unknown, Task.HandlerFailure, RunContext | Scope.Scope>
-
-/** The second attempt of a run, ten minutes late, with a Scope that is only the executor's to close. */
-const attemptOf = (
-  handler: Task.Handler,
-  options: Policy.PolicyOptions = {},
-  payload: unknown = null
-): Executor.Attempt => {
-  const { task } = handler
-  const scope = Effect.runSync(Scope.make())
-  const policy = Policy.override(Policy.defaults, options)
-  const job = Job.make({ id: "job", task: task.name, now: scheduledAt, payload, policy })
-  const pending = Run.make({ ...job, incarnation: 3 }, scheduledAt)
-  const running = Run.start({ ...pending, attempt: 1 }, "node-1", DateTime.add(scheduledAt, { minutes: 10 }))
-  return { job, handler, scope, run: Run.isRunning(running) ? running : assert.fail("it does not run") }
-}
 
 const executeHandler = (handler: Task.Handler, options?: Policy.PolicyOptions, payload?: unknown) =>
   Effect.flatMap(Executor.Executor, (executor) => {
@@ -272,16 +254,29 @@ describe("a handler", () => {
     Effect.gen(function* () {
       const seen = yield* Ref.make(Option.none<RunContext["Type"]>())
       yield* execute(() => Effect.flatMap(RunContext, (context) => Ref.set(seen, Option.some(context))))
-      assert.deepStrictEqual(
-        yield* seen,
-        Option.some({
-          jobId: "job",
-          runId: "job/3/2026-01-01T00:05:00.000Z",
-          task: "Task",
-          scheduledAt,
-          attempt: 2
+      assert.deepInclude(Option.getOrThrow(yield* seen), {
+        jobId: "job",
+        runId: "job/3/2026-01-01T00:05:00.000Z",
+        task: "Task",
+        scheduledAt,
+        attempt: 2
+      })
+    })
+  )
+
+  it.effect("asks for earlier runs of its job, and tells how far it is", () =>
+    Effect.gen(function* () {
+      told.length = 0
+      const outcome = yield* execute(() =>
+        Effect.gen(function* () {
+          const run = yield* RunContext
+          yield* run.progress({ done: 3, total: 10, note: "a third" })
+          const earlier = [yield* Effect.orDie(run.previous), yield* Effect.orDie(run.previousSuccess)]
+          return earlier.map(Option.map(({ outcome, runId }) => `${runId} ${outcome}`)).map(Option.getOrNull)
         })
       )
+      assert.deepStrictEqual(outcome, { _tag: "Succeeded", value: ["job/ended Failed", "job/succeeded Succeeded"] })
+      assert.deepStrictEqual(told, [["job/3/2026-01-01T00:05:00.000Z", { done: 3, total: 10, note: "a third" }]])
     })
   )
 
@@ -295,7 +290,7 @@ describe("a handler", () => {
       const { job, run } = attemptOf(handler)
       yield* Effect.gen(function* () {
         const [runtime, executor] = yield* Effect.all([Effect.runtime<never>(), Executor.Executor])
-        yield* Effect.flatMap(AttemptFiber.start(runtime, executor, run, job, handler), Fiber.join)
+        yield* Effect.flatMap(AttemptFiber.start(runtime, executor, run, job, handler, coordinator), Fiber.join)
       }).pipe(Effect.provide([Executor.layerFiber(), Logger.replace(Logger.defaultLogger, logger)]))
       assert.deepStrictEqual(logged, [{ job: "job", run: "job/3/2026-01-01T00:05:00.000Z", attempt: 2 }])
     })

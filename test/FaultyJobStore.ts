@@ -101,8 +101,14 @@ const spoil = (
   }
 }
 
+interface Options {
+  readonly timing?: JobStore.Timing
+  /** Whether it starts nothing with a claim, so that every run is started by itself. */
+  readonly isSplit?: boolean
+}
+
 /** A store of one's own that goes wrong by plan. */
-export const make = (sound: Store, options: { readonly timing?: JobStore.Timing } = {}) => {
+export const make = (sound: Store, options: Options = {}) => {
   let injected: Array<Injected> = []
   let healed = Deferred.unsafeMake<void>(FiberId.none)
   const met: Array<string> = []
@@ -133,6 +139,7 @@ export const make = (sound: Store, options: { readonly timing?: JobStore.Timing 
 
   const known: Store = {
     ...sound,
+    claim: ({ start, ...claim }) => sound.claim(options.isSplit === true ? claim : { ...claim, start }),
     register: (options) => Effect.tap(sound.register(options), (node) => Effect.sync(() => nodes.add(node))),
     release: (node) => Effect.tap(sound.release(node), () => Effect.sync(() => nodes.delete(node)))
   }
@@ -169,7 +176,7 @@ export const make = (sound: Store, options: { readonly timing?: JobStore.Timing 
 }
 
 /** The store, and what rules its faults. */
-export const layer = (options: { readonly timing?: JobStore.Timing } = {}): Layer.Layer<JobStore.JobStore | Faults> =>
+export const layer = (options: Options = {}): Layer.Layer<JobStore.JobStore | Faults> =>
   Layer.effectContext(
     Effect.map(JobStore.makeMemory(), (sound) => {
       const { faults, store } = make(sound, options)

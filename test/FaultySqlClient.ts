@@ -60,8 +60,10 @@ const wrap = (
   state: State
 ): SqlConnection.Connection => {
   let isCut = false
-  const through = <A>(run: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
+  const through = <A>(text: string, run: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
     Effect.suspend(() => {
+      // A hint to others comes after all is done, and may be lost.
+      if (text.includes("pg_notify")) return run
       if (isCut) return lost("the connection is gone")
       if (++state.sent !== state.nth) return run
       if (state.how === "refused") return lost("refused")
@@ -72,10 +74,14 @@ const wrap = (
       return Effect.zipRight(run, Effect.zipRight(end, lost("cut off")))
     })
   return {
-    execute: (...args) => through(connection.execute(...args)),
-    executeRaw: (...args) => through(connection.executeRaw(...args)),
-    executeValues: (...args) => through(connection.executeValues(...args)),
-    executeUnprepared: (...args) => through(Effect.suspend(() => connection.executeUnprepared(...args))),
+    execute: (...args) => through(args[0], connection.execute(...args)),
+    executeRaw: (...args) => through(args[0], connection.executeRaw(...args)),
+    executeValues: (...args) => through(args[0], connection.executeValues(...args)),
+    executeUnprepared: (...args) =>
+      through(
+        args[0],
+        Effect.suspend(() => connection.executeUnprepared(...args))
+      ),
     executeStream: (...args) => connection.executeStream(...args)
   }
 }

@@ -148,6 +148,9 @@ describe("Run.settle", () => {
   const crashed: Run.Outcome = { _tag: "Crashed" }
   const interrupted: Run.Outcome = { _tag: "Interrupted" }
 
+  const refused: Run.Outcome = { _tag: "Refused", reason: "no worker" }
+  const output: Run.Output = { stdout: "so far", stderr: "", truncated: false }
+
   const rows: ReadonlyArray<{
     readonly name: string
     readonly policy?: Policy.PolicyOptions
@@ -155,6 +158,45 @@ describe("Run.settle", () => {
     readonly outcome: Run.Outcome
     readonly after: Partial<Run.Run>
   }> = [
+    {
+      name: "a refusal is pending again a second later, whatever onCrash says",
+      policy: { onCrash: "abandon", crashLimit: 0 },
+      outcome: refused,
+      after: { runAt: at("00:07:01"), state: { _tag: "Pending" } }
+    },
+    {
+      name: "a refusal after the grace is over is Missed",
+      before: { startBy: Option.some(at("00:06:59")) },
+      outcome: refused,
+      after: { state: { _tag: "Missed", finishedAt: now } }
+    },
+    {
+      name: "a refusal of a retry is pending again, however late",
+      before: { startBy: Option.some(at("00:06:59")), attempt: 1, failures: 1 },
+      outcome: refused,
+      after: { runAt: at("00:07:01"), state: { _tag: "Pending" } }
+    },
+    {
+      name: "a success keeps what was written",
+      outcome: { _tag: "Succeeded", value: 1, output },
+      after: { state: { _tag: "Succeeded", ...ended, value: 1, output } }
+    },
+    {
+      name: "a last failure keeps what was written",
+      outcome: { _tag: "Failed", failure, output },
+      after: { failures: 1, state: { _tag: "Failed", ...ended, failure, output } }
+    },
+    {
+      name: "a last crash keeps its reason and what was written",
+      policy: { crashLimit: 0 },
+      outcome: { _tag: "Crashed", reason: "killed by SIGKILL", output },
+      after: { crashes: 1, state: { _tag: "Abandoned", ...ended, reason: "killed by SIGKILL", output } }
+    },
+    {
+      name: "a cancellation keeps what was written",
+      outcome: { _tag: "Cancelled", output },
+      after: { state: { _tag: "Cancelled", ...ended, reason: "requested", output } }
+    },
     {
       name: "a success with a value is Succeeded and keeps it",
       outcome: { _tag: "Succeeded", value: { sent: 3 } },

@@ -49,7 +49,8 @@ const outcomes = fc.constantFrom<Run.Outcome>(
   { _tag: "Failed", failure: { kind: "Error", message: "no" } },
   { _tag: "Interrupted" },
   { _tag: "Cancelled" },
-  { _tag: "Crashed" }
+  { _tag: "Crashed" },
+  { _tag: "Refused", reason: "no thread" }
 )
 
 const inOrder = { order: "oldest", limit: 10_000 } as const
@@ -68,6 +69,11 @@ const withRun =
 
 const settle = (now: DateTime.Utc, n: number, outcome: Run.Outcome) =>
   withRun(n, ["Running"], (store, run) => (Run.isRunning(run) ? store.settle([{ run, outcome }], now) : Effect.void))
+
+const report = (n: number) =>
+  withRun(n, ["Running"], (store, run) =>
+    Run.isRunning(run) ? store.report([{ run, progress: { done: n, note: "so far" } }]) : Effect.void
+  )
 
 const cancel = (now: DateTime.Utc, n: number) =>
   withRun(n, ["Waiting", "Queued", "Pending", "Running"], (store, run) => store.cancel(run.id, now))
@@ -98,6 +104,7 @@ const operation = (now: DateTime.Utc): fc.Arbitrary<Operation> => {
     one(6, "claim", nothing, () => (store) => store.claim({ now, limit: 100 })),
     one(4, "start", nothing, () => (store, node) => store.start({ node, now, limit: 100, tasks, executor })),
     one(6, "settle", fc.tuple(nth, outcomes), ([n, outcome]) => settle(now, n, outcome)),
+    one(1, "report", nth, report),
     one(2, "cancel", nth, (n) => cancel(now, n)),
     one(2, "add", fc.tuple(id, triggers, policies), ([id, trigger, policy]) => add(now, id, trigger, policy)),
     one(2, "fire", id, (id) => (store) => store.fire(id, now)),

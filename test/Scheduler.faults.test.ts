@@ -88,7 +88,8 @@ const everyMinute = Trigger.interval({ minutes: 1 })
 const live = (options?: Scheduler.Options, handlers: Layer.Layer<never> = HandlersLive as Layer.Layer<never>) =>
   Scheduler.layer(options).pipe(Layer.provide(handlers), Layer.provide(Executor.layerFiber({ concurrency: 10 })))
 
-const onFaulty = (options?: Scheduler.Options) => Layer.provideMerge(live(options), FaultyJobStore.layer())
+const onFaulty = (options?: Scheduler.Options, isSplit = false) =>
+  Layer.provideMerge(live(options), FaultyJobStore.layer({ isSplit }))
 
 const onMemory = (handlers?: Layer.Layer<never>, options?: Scheduler.Options) =>
   Layer.provideMerge(live(options, handlers), JobStore.layerMemory)
@@ -439,7 +440,7 @@ describe("a store that goes wrong", () => {
             assert.strictEqual(twice("quick"), 0)
             // A handler that was interrupted because the lease was lost begins again: nothing else does.
             if (count(seen, "LeaseLost") === 0) assert.strictEqual(twice("slow"), 0)
-          }).pipe(Effect.provide(onFaulty({ autoStart: false })), inOwnTime)
+          }).pipe(Effect.provide(onFaulty({ autoStart: false }, operation === "start")), inOwnTime)
         )
       }
     }
@@ -493,13 +494,14 @@ describe("a store that did what it was asked and failed to say so", () => {
   const test = <E>(
     title: string,
     body: (scheduler: Service, faults: FaultyJobStore.Faults["Type"]) => Effect.Effect<void, E, Scope.Scope>,
-    options?: Scheduler.Options
+    options?: Scheduler.Options,
+    isSplit = true
   ) =>
     it.scoped(title, () =>
       Effect.gen(function* () {
         begun.length = 0
         yield* body(yield* Scheduler.Scheduler, yield* FaultyJobStore.Faults)
-      }).pipe(Effect.provide(onFaulty(options)), inOwnTime)
+      }).pipe(Effect.provide(onFaulty(options, isSplit)), inOwnTime)
     )
 
   const once = { how: "fail", when: "after", calls: 1 } as const
@@ -514,6 +516,28 @@ describe("a store that did what it was asked and failed to say so", () => {
       assert.deepStrictEqual(about(seen, "a"), ["JobAdded", "RunStarted", "RunSucceeded", "JobRemoved"])
       assert.deepStrictEqual(begun, ["a 0 1"])
     }))
+
+  test(
+    "(claim) gets back what it started with it, and begins it in its second attempt, once",
+    (scheduler, { inject }) =>
+      Effect.gen(function* () {
+        const seen = yield* record(scheduler)
+        yield* settled
+        yield* inject({ operation: "claim", ...once })
+        yield* scheduler.add(Quick, { id: "a" })
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(about(seen, "a"), [
+          "JobAdded",
+          "RunReleased",
+          "RunStarted",
+          "RunSucceeded",
+          "JobRemoved"
+        ])
+        assert.deepStrictEqual(begun, ["a 0 2"])
+      }),
+    undefined,
+    false
+  )
 
   test("(start) gets the run back and begins it in its second attempt, once", (scheduler, { inject }) =>
     Effect.gen(function* () {

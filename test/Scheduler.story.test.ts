@@ -116,6 +116,39 @@ describe("a scheduler that was down for five minutes", () => {
   )
 })
 
+describe("a scheduler that is started anew more often than its job is due", () => {
+  /** Starts a scheduler every hour for so many, which each time does something first; gives when the job was carried out. */
+  const startHourly = (
+    hours: number,
+    before: (scheduler: Scheduler.Scheduler["Type"]) => Effect.Effect<unknown, unknown>
+  ) =>
+    Effect.gen(function* () {
+      const told = yield* Effect.forEach(Array.from({ length: hours }), () =>
+        live(60, Effect.flatMap(Scheduler.Scheduler, before))
+      )
+      const started = told
+        .flat()
+        .flatMap((event) => (event._tag === "RunStarted" ? [event.at.epochMillis / 3_600_000] : []))
+      return started
+    }).pipe(Effect.provide(JobStore.layerMemory))
+
+  const daily = { id: "daily", payload: { seconds: 0 }, trigger: Trigger.interval({ days: 1 }) }
+
+  it.effect("runs it on time, though it is declared anew at each start", () =>
+    Effect.gen(function* () {
+      const started = yield* startHourly(75, (_) => _.reconcile("jobs", [Scheduler.job(Work, daily)]))
+      assert.deepStrictEqual(started, [24, 48, 72])
+    })
+  )
+
+  it.effect("runs it on time, though it is added to take the place of the one before", () =>
+    Effect.gen(function* () {
+      const started = yield* startHourly(50, (_) => _.add(Work, { ...daily, onConflict: "replace" }))
+      assert.deepStrictEqual(started, [24, 48])
+    })
+  )
+})
+
 describe("a job slower than its interval", () => {
   it.effect("skips what falls due while it runs, with maxInstances: 1", () =>
     Effect.gen(function* () {

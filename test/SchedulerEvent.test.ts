@@ -406,6 +406,7 @@ describe("SchedulerEvent.ofStep", () => {
     [{ _tag: "Pending" }, failed, "RunRetrying"],
     [{ _tag: "Pending" }, { _tag: "Interrupted" }, "RunReleased"],
     [{ _tag: "Pending" }, { _tag: "Crashed" }, "RunReleased"],
+    [{ _tag: "Pending" }, { _tag: "Refused", reason: "no thread" }, "RunReleased"],
     [{ _tag: "Waiting" }, undefined, undefined],
     [{ _tag: "Queued" }, undefined, undefined]
   ]
@@ -468,6 +469,7 @@ describe("SchedulerEvent.SchedulerEvent", () => {
     JobMissed: { ...ofJob, dropped: { count: 3, isExact: true, first: at, last: at } },
     RunSubmitted: ofRun,
     RunStarted: ofRun,
+    RunProgress: ofRun,
     RunSucceeded: ofRun,
     RunFailed: ofRun,
     RunRetrying: { ...ofRun, failure },

@@ -25,8 +25,11 @@ const freePort = () =>
     })
   })
 
+/** Tests need no crash of the machine to be survived. */
+const FOR_TESTS = ["-c", "fsync=off", "-c", "max_connections=100"]
+
 /** A PostgreSQL of its own, from the package that brings its binaries. */
-export const startPostgres = async (): Promise<Server> => {
+export const startPostgres = async (postgresFlags: Array<string> = FOR_TESTS): Promise<Server> => {
   const port = await freePort()
   const server = new EmbeddedPostgres({
     databaseDir: await mkdtemp(join(tmpdir(), "scheduler-postgres-")),
@@ -36,7 +39,7 @@ export const startPostgres = async (): Promise<Server> => {
     persistent: false,
     // It refuses to run as root.
     createPostgresUser: process.getuid?.() === 0,
-    postgresFlags: ["-c", "fsync=off", "-c", "max_connections=100"],
+    postgresFlags,
     onLog: () => {},
     onError: () => {}
   })

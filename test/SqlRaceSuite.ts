@@ -43,6 +43,7 @@ const verbs = (
   id: string
 ): ReadonlyArray<Effect.Effect<unknown, unknown>> => [
   store.claim({ now, limit: 20 }),
+  store.claim({ now, limit: 20, start: { node, tasks, room: new Map([[executor, 10]]) } }),
   Effect.flatMap(store.start({ node, now, limit: 10, tasks, executor }), (steps) =>
     store.settle(settlements(steps.map(({ run }) => run)), now)
   ),

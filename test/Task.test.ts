@@ -24,7 +24,10 @@ const context: RunContext["Type"] = {
   runId: "job/1/key",
   task: "Task",
   scheduledAt: DateTime.unsafeMake(0),
-  attempt: 1
+  attempt: 1,
+  previous: Effect.succeedNone,
+  previousSuccess: Effect.succeedNone,
+  progress: () => Effect.void
 }
 
 /** An attempt as an executor carries it out: in the context of the handler, with a Scope and a RunContext of its own. */
@@ -592,6 +595,25 @@ describe("an attempt", () => {
       assert.isTrue(Exit.isInterrupted(yield* fiber.interruptAsFork(fiber.id()).pipe(Effect.zipRight(fiber.await))))
       assert.isTrue(yield* Deferred.isDone(interrupted))
     })
+  )
+})
+
+describe("Task.remote", () => {
+  it.effect("lets a scheduler know tasks, whose attempts are defects where their code is not", () =>
+    Effect.gen(function* () {
+      const [A, B] = [Task.make("A", { payload: Schema.Number }), Task.make("B")]
+      const live: Layer.Layer<Task.Handler<"A"> | Task.Handler<"B">> = Task.remote(A, B)
+      const handlers = Task.handlers(yield* Layer.build(live))
+      assert.deepStrictEqual(
+        [...handlers].map(([name, { task }]) => [name, task]),
+        [
+          ["A", A],
+          ["B", B]
+        ]
+      )
+      const cause = yield* Effect.flip(Effect.sandbox(inAttempt(handlers.get("A")!, 1)))
+      assert.include(Cause.pretty(cause), 'Task "A" was declared by Task.remote')
+    }).pipe(Effect.scoped)
   )
 })
 

@@ -6,6 +6,10 @@ import { fileURLToPath } from "node:url"
 
 export interface ChildOptions {
   readonly args: ReadonlyArray<string | number>
+  /** What it runs. Default: the child of the engine benchmark. */
+  readonly program?: string
+  /** The Node that runs it. Default: this one. */
+  readonly node?: string
   /** A child that takes longer is killed and has no answer. */
   readonly seconds: number
   readonly flags?: ReadonlyArray<string>
@@ -13,6 +17,7 @@ export interface ChildOptions {
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 const OUT = `${ROOT}node_modules/.cache/effect-scheduler-bench`
+const ENGINE = `${OUT}/test/bench/engine-child.js`
 
 const OPTIONS: ts.CompilerOptions = {
   target: ts.ScriptTarget.ES2022,
@@ -20,24 +25,26 @@ const OPTIONS: ts.CompilerOptions = {
   rewriteRelativeImportExtensions: true,
   noCheck: true,
   types: [],
-  rootDir: ROOT,
-  outDir: OUT
+  rootDir: ROOT
 }
 
 /**
- * Compiles the library as it is compiled for its package, and the children with it: `tsx` would give closures names at
- * run time, which only ours would pay for, and does things of its own while a process is idle.
+ * Compiles the library as it is compiled for its package, and children with it: `tsx` would give closures names at run
+ * time, which only ours would pay for, and does things of its own while a process is idle.
  */
-export const compile = (): void => {
-  rmSync(OUT, { recursive: true, force: true })
-  ts.createProgram([`${ROOT}test/bench/engine-child.ts`], OPTIONS).emit()
-  writeFileSync(`${OUT}/package.json`, `{ "type": "module" }\n`)
+export const compile = (children = ["engine-child"], outDir = OUT): void => {
+  rmSync(outDir, { recursive: true, force: true })
+  const files = children.map((child) => `${ROOT}test/bench/${child}.ts`)
+  ts.createProgram(files, { ...OPTIONS, outDir }).emit()
+  writeFileSync(`${outDir}/package.json`, `{ "type": "module" }\n`)
 }
 
 /** What the child answers; none if it was killed or failed. All children are in UTC, the zone that costs the least. */
-export const inChild = <A>({ args, flags = [], seconds }: ChildOptions): Promise<A | undefined> =>
+export const inChild = <A>(options: ChildOptions): Promise<A | undefined> =>
   new Promise((resolve) => {
-    const child = fork(`${OUT}/test/bench/engine-child.js`, args.map(String), {
+    const { args, flags = [], node = process.execPath, program = ENGINE, seconds } = options
+    const child = fork(program, args.map(String), {
+      execPath: node,
       execArgv: [...flags],
       env: { ...process.env, TZ: "UTC" },
       stdio: ["ignore", "inherit", "inherit", "ipc"]

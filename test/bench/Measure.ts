@@ -97,11 +97,27 @@ export const ratio = (value: number): string => {
   return `${value >= 9.95 ? Math.round(value) : value.toFixed(1)}x`
 }
 
+/** A whole number with its thousands apart. */
+export const grouped = (count: number): string => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, " ")
+
 /** Rows in columns as wide as their widest text, the first so many of them to the left. */
 export const table = (rows: ReadonlyArray<ReadonlyArray<string>>, left: number): string => {
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
   const cell = (text: string, i: number) => (i < left ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))
   return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n")
+}
+
+/** What a benchmark has to reach, and whether it did. */
+export interface Goal {
+  readonly what: string
+  readonly value: string
+  readonly goal: string
+  readonly isMet: boolean
+}
+
+export const summary = (goals: ReadonlyArray<Goal>): string => {
+  const rows = goals.map(({ goal, isMet, value, what }) => [what, value, goal, isMet ? "met" : "MISSED"])
+  return table([["summary", "", "goal", ""], ...rows], 1)
 }
 
 /** What a benchmark ran on. */

@@ -1,4 +1,4 @@
-/** The process in which the engine benchmark measures one thing: answers its parent and ends. */
+/** The process in which a benchmark measures one thing: answers its parent and ends. */
 import { argv } from "node:process"
 
 type Measurement = (args: ReadonlyArray<string>) => Promise<unknown>
@@ -9,7 +9,9 @@ const measurements: Record<string, () => Promise<Measurement>> = {
   many: async () => (await import("./engine-jobs.ts")).measureMany,
   heap: async () => (await import("./engine-jobs.ts")).measureHeap,
   drain: async () => (await import("./engine-jobs.ts")).measureDrain,
-  lateness: async () => (await import("./engine-lateness.ts")).measureLateness
+  lateness: async () => (await import("./engine-lateness.ts")).measureLateness,
+  overhead: async () => (await import("./executors-runs.ts")).measureOverhead,
+  throughput: async () => (await import("./executors-runs.ts")).measureThroughput
 }
 
 const [name, ...args] = argv.slice(2)

@@ -3,20 +3,11 @@ import { compile, inChild, progress } from "./Child.ts"
 import type { Firings } from "./engine-firings.ts"
 import type { Drain, Heap, Many } from "./engine-jobs.ts"
 import type { Lateness, Percentiles } from "./engine-lateness.ts"
-import { duration, machine, median, ratio, table } from "./Measure.ts"
+import { duration, type Goal, grouped, machine, median, ratio, summary, table } from "./Measure.ts"
 import { idle, type Scheduler, schedulers } from "./schedulers.ts"
-
-interface Goal {
-  readonly what: string
-  readonly value: string
-  readonly goal: string
-  readonly isMet: boolean
-}
 
 const MICROSECOND = 1e3
 const MILLISECOND = 1e6
-
-const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, " ")
 
 // ---------------------------------------------------------------------------------------------------------------------
 // firings
@@ -276,11 +267,6 @@ const lateness = async (): Promise<ReadonlyArray<Goal>> => {
 // ---------------------------------------------------------------------------------------------------------------------
 // the report
 // ---------------------------------------------------------------------------------------------------------------------
-
-const summary = (goals: ReadonlyArray<Goal>): string => {
-  const rows = goals.map(({ goal, isMet, value, what }) => [what, value, goal, isMet ? "met" : "MISSED"])
-  return table([["summary", "", "goal", ""], ...rows], 1)
-}
 
 /** Measures and prints it all. */
 export const run = async (): Promise<void> => {

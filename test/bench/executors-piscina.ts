@@ -1,0 +1,4 @@
+/** What the threads of piscina load. */
+import { compute } from "./executors-work.ts"
+
+export default compute

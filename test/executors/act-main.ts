@@ -1,0 +1,5 @@
+/** What the threads and processes of the tests load. */
+import * as ExecutorConformance from "../../src/ExecutorConformance.ts"
+import * as WorkerExecutor from "../../src/WorkerExecutor.ts"
+
+WorkerExecutor.runMain(ExecutorConformance.ActLive)
