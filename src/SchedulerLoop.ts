@@ -422,7 +422,10 @@ const ask = <A>(self: Actor, operation: string, effect: Effect.Effect<A, StoreEr
   if (!Number.isFinite(trust(self))) return effect
   return Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const duration = patience(self, now)
-    const onTimeout = () => new StoreError({ operation, cause: new Error(`no answer within ${duration} ms`) })
+    const onTimeout = () => {
+      self.state.batch = Math.max(1, self.state.batch >> 1)
+      return new StoreError({ operation, cause: new Error(`no answer within ${duration} ms`) })
+    }
     return Effect.timeoutFail(Effect.disconnect(effect), { duration, onTimeout })
   })
 }
@@ -776,7 +779,6 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
     }
     yield* Effect.logWarning("The scheduler could not complete a turn; it tries again", cause)
     state.isStale = true
-    state.batch = Math.max(1, state.batch >> 1)
     const later = yield* Clock.currentTimeMillis
     if (later >= state.trustedUntil) evict(self, now)
     if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self)
