@@ -1,5 +1,5 @@
 /** The application that adds jobs while its nodes are disturbed, and asks the store in the end what became of them. */
-import { Effect, Layer, ManagedRuntime, Option } from "effect"
+import { Effect, Layer, ManagedRuntime, Option, Schedule } from "effect"
 import * as Executor from "../../src/Executor.ts"
 import { JobStore } from "../../src/JobStore.ts"
 import type * as Run from "../../src/Run.ts"
@@ -34,7 +34,7 @@ export class Client {
     return jobs.map(({ spec }) => spec)
   }
 
-  /** Adds jobs that are due half a second later, as long as there is time. */
+  /** Adds jobs that are due half a second later, each one exactly once, as long as there is time. */
   addOneByOne(options: {
     readonly once: number
     readonly seconds: number
@@ -49,8 +49,12 @@ export class Client {
 
   /** Whether nothing is left to be done. */
   isOver(): Promise<boolean> {
-    const counts = Effect.flatMap(JobStore, (jobs) => jobs.counts)
-    const isOver = Effect.map(counts, (counts) => Object.values(counts).every((count) => count === 0))
+    const isOver = Effect.gen(function* () {
+      const jobs = yield* JobStore
+      const { pending, queued, running } = yield* jobs.counts
+      const going = yield* jobs.list({ states: ["Active"], limit: 1 })
+      return pending + queued + running + going.length === 0
+    })
     return this.runtime.runPromise(Effect.orElseSucceed(isOver, () => false))
   }
 
@@ -64,11 +68,13 @@ export class Client {
   }
 }
 
+/** As an application does that has had no answer: it adds the same job once more, which changes nothing if it is there. */
 const addOne = (index: number) =>
   Effect.gen(function* () {
     const scheduler = yield* Scheduler.Scheduler
     const { declaration, spec } = Workload.oneOff(index, Date.now() + 500)
-    const isAdded = yield* Effect.isSuccess(scheduler.addAll([declaration]))
+    const add = scheduler.addAll([declaration], { onConflict: "keep" })
+    const isAdded = yield* Effect.isSuccess(Effect.retry(add, { times: 100, schedule: Schedule.spaced("100 millis") }))
     return [isAdded ? spec : { ...spec, isUnsure: true }]
   })
 

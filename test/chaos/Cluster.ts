@@ -87,10 +87,13 @@ export class Cluster {
   // the way to the database
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** From its next start on, a node goes to the database through a proxy of its own. */
+  /** From its next start on, a node, or the client, goes to the database through a proxy of its own. */
   async putProxyBefore(name: string): Promise<void> {
     const proxy = await Proxy.start(portOf(this.options.address))
-    proxy.onCut = (at) => this.faults.push({ kind: "cut", pid: this.nodes.get(name)!.pid, from: at, to: at })
+    proxy.onCut = (at) => {
+      const pid = this.nodes.get(name)?.pid
+      if (pid !== undefined) this.faults.push({ kind: "cut", pid, from: at, to: at })
+    }
     this.proxies.set(name, proxy)
   }
 
@@ -101,6 +104,10 @@ export class Cluster {
 
   proxyOf(name: string): Proxy {
     return this.proxies.get(name)!
+  }
+
+  get allProxies(): ReadonlyArray<Proxy> {
+    return [...this.proxies.values()]
   }
 
   /** What is done to the way of a node to the database until it is mended. */

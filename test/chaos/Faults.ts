@@ -23,7 +23,7 @@ export interface FaultPlan {
   readonly skew?: number
   /** How long after the last sign of life of its node a run must have been taken over, in milliseconds. */
   readonly takeOver?: number
-  /** Whether each node has a proxy before the database. */
+  /** Whether each node, and the client that adds jobs, has a proxy before the database. */
   readonly isProxied?: boolean
   /** Whether the server must be ours to restart. */
   readonly needsRestart?: boolean
@@ -154,11 +154,11 @@ const forgotten = cutInTurn(async (proxy, cluster, name) => {
 /** How many COMMITs of a node are answered, and then one that is not. */
 const ANSWERED = 10
 
-/** Again and again a node loses its connection after the database has heard its COMMIT, and before the answer is there. */
+/** Again and again a node, or the client, loses its connection after the database has heard its COMMIT, and before the answer is there. */
 const unansweredCommits: FaultPlan["disturb"] = async ({ cluster, until }) => {
-  for (const name of cluster.names) cluster.proxyOf(name).cutCommits(ANSWERED)
+  for (const proxy of cluster.allProxies) proxy.cutCommits(ANSWERED)
   await sleep(until - Date.now())
-  for (const name of cluster.names) cluster.proxyOf(name).cutCommits(Infinity)
+  for (const proxy of cluster.allProxies) proxy.cutCommits(Infinity)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

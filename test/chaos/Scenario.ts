@@ -70,7 +70,7 @@ const timingOf = ({ plan }: Options): StoreTiming => plan.timing ?? TIMING
 const judge = async (options: Options, cluster: Cluster, address: Address): Promise<Report> => {
   const { plan, server } = options
   await startAll(plan, cluster)
-  const client = new Client(address)
+  const client = new Client(cluster.addressOf("client"))
   const jobs = await client.declare({ ...options, hasNew: plan.hasNew === true, deadly: plan.deadly ?? 0 })
   const end = Math.max(...jobs.map(({ times }) => times.last))
   const [once] = await Promise.all([
@@ -94,6 +94,7 @@ const judge = async (options: Options, cluster: Cluster, address: Address): Prom
 }
 
 const startAll = async (plan: FaultPlan, cluster: Cluster): Promise<void> => {
+  if (plan.isProxied === true) await cluster.putProxyBefore("client")
   for (const [index, setup] of plan.nodes.entries()) {
     const name = `n${index + 1}`
     if (plan.isProxied === true) await cluster.putProxyBefore(name)

@@ -96,14 +96,14 @@ const trigger = (index: number, { first, last, period }: JobSpec["times"]): Trig
     : Trigger.interval({ seconds, start, end })
 }
 
-/** A job that is due once, a little later. */
+/** A job that is due once, a little later, and stays known when it has ended, so that it can be added only once. */
 export const oneOff = (index: number, at: number): Recurring => {
   const spec: JobSpec = { id: `once-${index}`, ...once(at) }
-  const payload = { slices: index % 17 }
-  return {
-    spec,
-    declaration: Scheduler.job(Work, { id: spec.id, trigger: Trigger.at(new Date(at)), payload, ...policyOf(spec) })
-  }
+  const declaration = Scheduler.job(Work, {
+    ...{ id: spec.id, trigger: Trigger.at(new Date(at)), payload: { slices: index % 17 } },
+    ...{ ...policyOf(spec), retention: { finishedJobs: "keep" } as const }
+  })
+  return { spec, declaration }
 }
 
 /** How often a deadly job may be tried again. */
