@@ -1,18 +1,35 @@
-import { assert, describe, it } from "@effect/vitest"
-import { type FaultPlan, shortly } from "./chaos/Faults.ts"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import type { Server } from "./chaos/Database.ts"
+import { cutShortly, type FaultPlan, shortly } from "./chaos/Faults.ts"
+import { Postgres } from "./chaos/Postgres.ts"
 import * as Scenario from "./chaos/Scenario.ts"
 
-const runShortly = (plan: FaultPlan) => Scenario.run({ plan, server: undefined, jobs: 30, seconds: 6, once: 4 })
+const runShortly = (plan: FaultPlan, server?: Server) => Scenario.run({ plan, server, jobs: 30, seconds: 6, once: 4 })
 
-const describeAll = ({ outputs, violations }: Scenario.Report): string =>
-  [...violations.slice(0, 5).map((violation) => JSON.stringify(violation)), outputs.slice(-2000)].join("\n")
+const describeAll = ({ outputs, story, violations }: Scenario.Report): string =>
+  [...violations.slice(0, 5).map((violation) => JSON.stringify(violation)), ...story, outputs.slice(-2000)].join("\n")
+
+const assertHealthy = (report: Scenario.Report): void => {
+  assert.isTrue(report.isSettled, describeAll(report))
+  assert.deepStrictEqual(report.violations, [], describeAll(report))
+  assert.isAbove(report.runs, 40)
+  assert.isAbove(report.takeOvers.length, 0, "no fault hit a run under way")
+}
 
 describe("three nodes on one SQLite file", () => {
-  it("lose and double no run when one is killed and one stands still", { timeout: 150_000 }, async () => {
-    const report = await runShortly(shortly)
-    assert.isTrue(report.isSettled, describeAll(report))
-    assert.deepStrictEqual(report.violations, [], describeAll(report))
-    assert.isAbove(report.runs, 50)
-    assert.isAbove(report.takeOvers.length, 0, "no fault hit a run under way")
-  })
+  it("lose and double no run when one is killed and one stands still", { timeout: 150_000 }, async () =>
+    assertHealthy(await runShortly(shortly))
+  )
+})
+
+describe("two nodes on one PostgreSQL", () => {
+  let server: Postgres
+  beforeAll(async () => {
+    server = await Postgres.start()
+  }, 60_000)
+  afterAll(() => server.stop(), 60_000)
+
+  it("lose and double no run when the network swallows what they say", { timeout: 150_000 }, async () =>
+    assertHealthy(await runShortly(cutShortly, server))
+  )
 })

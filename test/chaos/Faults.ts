@@ -121,14 +121,35 @@ const cutInTurn = (disturb: (proxy: Proxy, cluster: Cluster, name: string) => Pr
     await cluster.cut(name, (proxy) => disturb(proxy, cluster, name))
   })
 
+/** For how many leases what is said is swallowed. */
 const SWALLOWED = 1.7
 
+/** Of so many COMMITs of a node one is not answered. */
+const ANSWERED = 10
+
+/** Every tenth commit has no answer, and one node is cut off for as long as it takes to lose what it holds. */
+export const cutShortly: FaultPlan = {
+  name: "cut shortly",
+  nodes: nodes(2),
+  isProxied: true,
+  databases: ["postgres"],
+  disturb: async ({ cluster }) => {
+    await cluster.ready(60_000)
+    for (const proxy of cluster.allProxies) proxy.cutCommits(ANSWERED)
+    const name = await cluster.busy(5000)
+    await cluster.cut(name, (proxy) => swallow(proxy, cluster))
+    for (const proxy of cluster.allProxies) proxy.cutCommits(Infinity)
+  }
+}
+
 /** Nothing comes through in either direction, then both sides learn that the connection is gone. */
-const halfOpen = cutInTurn(async (proxy, { timing }) => {
+const swallow = async (proxy: Proxy, { timing }: Cluster): Promise<void> => {
   proxy.hold(BOTH)
   await sleep(timing.lease * SWALLOWED)
   proxy.reset()
-})
+}
+
+const halfOpen = cutInTurn(swallow)
 
 /** What the node asks for reaches the database much later. */
 const unheard = cutInTurn(async (proxy, { timing }) => {
@@ -150,9 +171,6 @@ const forgotten = cutInTurn(async (proxy, cluster, name) => {
   proxy.forget()
   await until(() => cluster.lastSignOf(name) > from, 60_000)
 })
-
-/** How many COMMITs of a node are answered, and then one that is not. */
-const ANSWERED = 10
 
 /** Again and again a node, or the client, loses its connection after the database has heard its COMMIT, and before the answer is there. */
 const unansweredCommits: FaultPlan["disturb"] = async ({ cluster, until }) => {

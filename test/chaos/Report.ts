@@ -1,11 +1,13 @@
 /** The table of what became of disturbed clusters. */
+import { cpus } from "node:os"
+import { versions } from "node:process"
 import type { Report } from "./Scenario.ts"
 import type { TakeOver } from "./TakeOver.ts"
 import type { Tag } from "./Violation.ts"
 
 const COLUMNS = [
   ...["fault", "database", "nodes", "occurrences", "runs", "lost", "doubled", "overlapping", "other"],
-  ...["take-over p50", "p99", "at most after the last sign"]
+  ...["take-over p50", "p99", "longest after the last sign"]
 ]
 
 const LOST: ReadonlyArray<Tag> = ["Missing"]
@@ -44,8 +46,26 @@ const seconds = (millis: number | undefined): string => (millis === undefined ? 
 
 const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
 
-export const print = (reports: ReadonlyArray<Report>): void => {
-  console.log(line(COLUMNS))
-  console.log(line(COLUMNS.map(() => "---")))
-  for (const report of reports) console.log(line(row(report)))
+/** How much there was to do in each row. */
+export interface Scale {
+  readonly jobs: number
+  readonly seconds: number
+  readonly once: number
 }
+
+const circumstances = ({ jobs, once, seconds }: Scale): string => {
+  const date = new Date().toISOString().slice(0, 10)
+  const machine = `${cpus().length} cores of ${cpus()[0]?.model ?? "an unknown machine"}`
+  const work = `${jobs} recurring jobs due for ${seconds} seconds and up to ${once} one-off jobs in each row`
+  return `On ${date}, on ${machine}, Node ${versions.node}: ${work}.`
+}
+
+/** The circumstances and the table, as docs/nodes.md shows them. */
+export const toText = (reports: ReadonlyArray<Report>, scale: Scale): string =>
+  [
+    circumstances(scale),
+    "",
+    line(COLUMNS),
+    line(COLUMNS.map(() => "---")),
+    ...reports.map((report) => line(row(report)))
+  ].join("\n")

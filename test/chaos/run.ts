@@ -1,20 +1,27 @@
-/** Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite --jobs 500`. */
+/**
+ * Disturbs clusters as the command line asks, or in every way, and prints what came of it: `npm run chaos -- kill sqlite`.
+ * `--jobs` and `--seconds` make a row larger, `--docs` puts the table into docs/nodes.md.
+ */
+import { readFileSync, writeFileSync } from "node:fs"
 import { argv } from "node:process"
 import { parseArgs } from "node:util"
 import { KINDS, type Kind, type Server } from "./Database.ts"
 import { type FaultPlan, plans } from "./Faults.ts"
 import { Mariadb } from "./Mariadb.ts"
 import { Postgres } from "./Postgres.ts"
-import { print } from "./Report.ts"
+import { toText } from "./Report.ts"
 import * as Scenario from "./Scenario.ts"
 
 const { positionals: words, values } = parseArgs({
   args: argv.slice(2),
   allowPositionals: true,
-  options: { jobs: { type: "string", default: "1000" }, seconds: { type: "string", default: "40" } }
+  options: {
+    jobs: { type: "string", default: "1000" },
+    seconds: { type: "string", default: "40" },
+    docs: { type: "boolean", default: false }
+  }
 })
 
-/** How many recurring jobs, for how long they are due, and how many one-off jobs. */
 const SCALE = { jobs: Number(values.jobs), seconds: Number(values.seconds), once: Math.ceil(Number(values.jobs) / 5) }
 
 const known: ReadonlyArray<string> = [...plans.map(({ name }) => name), ...KINDS]
@@ -26,10 +33,18 @@ const chosen = <A extends string>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
 }
 
 let server: Server | undefined
+let isEnding = false
+
+const stopServer = async (): Promise<void> => {
+  const last = server
+  server = undefined
+  await last?.stop()
+}
 
 const endAtOnce = (): void => {
+  isEnding = true
   for (const clear of Scenario.leftovers) clear()
-  void Promise.resolve(server?.stop()).finally(() => process.exit(130))
+  void stopServer().finally(() => process.exit(130))
 }
 
 const progress = ({ attempts, isSettled, notices, outputs, story, violations }: Scenario.Report): void => {
@@ -68,8 +83,7 @@ const runOn = async (database: Kind): Promise<ReadonlyArray<Scenario.Report>> =>
   }
   const reports: Array<Scenario.Report> = []
   for (const plan of wanted) reports.push(...(await runPlan(plan, database)))
-  await server?.stop()
-  server = undefined
+  await stopServer()
   return reports
 }
 
@@ -84,14 +98,32 @@ const runPlan = async (plan: FaultPlan, database: Kind): Promise<ReadonlyArray<S
   return [report]
 }
 
-const main = async (): Promise<void> => {
+const runAll = async (): Promise<ReadonlyArray<Scenario.Report>> => {
   const reports: Array<Scenario.Report> = []
   try {
     for (const database of chosen(KINDS)) reports.push(...(await runOn(database)))
   } finally {
-    await server?.stop()
+    // What fails because everything is ended at once has nothing to tell.
+    if (isEnding) await new Promise(() => {})
+    await stopServer()
   }
-  print(reports)
+  return reports
+}
+
+const DOCS = new URL("../../docs/nodes.md", import.meta.url)
+const [BEGIN, END] = ["<!-- chaos -->", "<!-- /chaos -->"]
+
+const writeDocs = (text: string): void => {
+  const page = readFileSync(DOCS, "utf8")
+  const [before, after] = [page.slice(0, page.indexOf(BEGIN)), page.slice(page.indexOf(END))]
+  writeFileSync(DOCS, `${before}${BEGIN}\n\n${text}\n\n${after}`)
+}
+
+const main = async (): Promise<void> => {
+  const reports = await runAll()
+  const text = toText(reports, SCALE)
+  console.log(text)
+  if (values.docs) writeDocs(text)
   if (reports.some(({ isSettled, violations }) => !isSettled || violations.length > 0)) process.exitCode = 1
 }
 
