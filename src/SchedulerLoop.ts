@@ -547,18 +547,27 @@ const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
       }
       for (const step of started) yield* begin(step)
       yield* logUnhandled(self, advances)
+      const hasRoom = [...(start?.room.values() ?? [])].some((count) => count > 0)
+      return self.state.isFlooded && hasRoom && started.length === 0
     })
+  ).pipe(
+    // What comes first is among those that are not claimed yet.
+    Effect.flatMap((isBehind) =>
+      Effect.flatMap(Clock.currentTimeMillis, (later) =>
+        isBehind && later < now.epochMillis + LONGEST_FLOOD ? claimDue(self, now) : Effect.void
+      )
+    )
   )
 
 type Begin = (step: Step) => Effect.Effect<void>
 
 /** Takes all places for what a step of the turn may start besides, if it may, and gives back those that are left. */
-const withPlaces = (
+const withPlaces = <A>(
   self: Actor,
   now: DateTime.Utc,
   mayStart: boolean,
-  step: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
-): Effect.Effect<void, StoreError> =>
+  step: (start: Start | undefined, begin: Begin) => Effect.Effect<A, StoreError>
+): Effect.Effect<A, StoreError> =>
   Effect.suspend(() => {
     const { executors, state, tasks } = self
     if (state.node === undefined || !mayStart) return step(undefined, () => Effect.void)

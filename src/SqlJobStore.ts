@@ -406,7 +406,8 @@ const claim = (
     const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
     const parked = [...unread, ...failed]
     yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
-    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, start, now)
+    const mayBegin = yield* whatMayBegin(db, jobs, now, jobs.length + unread.length >= limit)
+    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, mayBegin, start, now)
     const claimed = yield* record(db, advances, begun, now)
     return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
@@ -414,9 +415,21 @@ const claim = (
 const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
   Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
 
+/** Where more is due than was claimed, what starts at once must not come after what is left. */
+const whatMayBegin = (
+  db: Database,
+  claimed: ReadonlyArray<Job.Job>,
+  now: DateTime.Utc,
+  isFull: boolean
+): Effect.Effect<(run: Run.Run) => boolean, SqlError> => {
+  if (!isFull) return Effect.succeed(() => true)
+  return Effect.map(SqlJobs.isUrgencyLeft(db, now, claimed), (isLeft) => (run) => !isLeft && run.priority >= 0)
+}
+
 /** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
 const choose = (
   advances: ReadonlyArray<Job.Advance>,
+  mayBegin: (run: Run.Run) => boolean,
   { node, room, tasks }: JobStore.Start,
   now: DateTime.Utc
 ): ReadonlyMap<string, Run.Run> => {
@@ -425,7 +438,7 @@ const choose = (
   // What others have to go for is still in their queue.
   const ready = advances.filter(({ cancels }) => cancels === 0).flatMap(({ runs }) => runs.filter(Run.isActive))
   const mine = ready.filter(({ runAt, task }) => tasks.has(task) && runAt.epochMillis <= now.epochMillis)
-  for (const run of mine.sort(inStartOrder)) {
+  for (const run of mine.filter(mayBegin).sort(inStartOrder)) {
     const places = left.get(run.executor) ?? 0
     if (places <= 0) continue
     left.set(run.executor, places - 1)
