@@ -337,8 +337,8 @@ const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
 // ---------------------------------------------------------------------------------------------------------------------
 
 const send = (self: Actor, message: Message): void => {
-  // Whatever is there already wakes the loop as well: hints do not pile up while the store has no answer.
-  if (message._tag !== "Wake" || self.inbox.length === 0) self.inbox.push(message)
+  // Other news wakes the loop as well, but only a hint says to ask; many do not pile up while the store has no answer.
+  if (message._tag !== "Wake" || self.inbox.at(-1)?._tag !== "Wake") self.inbox.push(message)
   self.bell.unsafeOpen()
 }
 
