@@ -51,7 +51,7 @@ const signs = (log: ReadonlyArray<Entry>, faults: ReadonlyArray<Fault>): Readonl
     const own = faults.filter((fault) => fault.pid === pid)
     const isAway = (at: number) => own.some(({ from, kind, to }) => from <= at && (at <= to || kind === "killed"))
     const begun = Math.min(...log.filter((entry) => entry.pid === pid).map(({ at }) => at))
-    const times = Array.from({ length: 40 }, (_, index) => begun - 500 + 1000 * index).filter((at) => !isAway(at))
+    const times = Array.from({ length: 100 }, (_, index) => begun - 500 + 1000 * index).filter((at) => !isAway(at))
     // Whoever was away for too long comes back under another name.
     const idOf = (at: number) => `${pid}/${own.filter(({ from, to }) => to < at && to - from > timing.lease).length}`
     return times.map((at): Sign => ({ event: "sign", pid, id: idOf(at), at }))

@@ -237,7 +237,7 @@ export const plans: ReadonlyArray<FaultPlan> = [
     databases: ALL,
     disturb: killFirst
   },
-  { name: "suicide", nodes: nodes(5), deadly: 4, databases: ALL, disturb: wait },
+  { name: "suicide", nodes: nodes(5), deadly: 3, databases: ALL, disturb: wait },
   { name: "freeze", nodes: nodes(3), databases: ALL, disturb: freeze },
   { name: "restart", nodes: nodes(3), databases: ALL, disturb: roll },
   { name: "stop", nodes: nodes(3, { isNew: true, drain: "1 second" }), databases: ALL, disturb: stop },

@@ -54,10 +54,6 @@ const stoodStill = (evidence: Evidence, attempt: Attempt, before: number): boole
 const isStale = (evidence: Evidence, attempt: Attempt): boolean =>
   causes(evidence, attempt, attempt.start).some(({ kind }) => kind === "stopped")
 
-/** Whether the end of an attempt may not have been recorded before others took its run over. */
-const wasUnsettled = (evidence: Evidence, attempt: Attempt, before: number): boolean =>
-  causes(evidence, attempt, before).length > 0 && hadLost(evidence, attempt, before)
-
 // ---------------------------------------------------------------------------------------------------------------------
 // the runs of a job
 // ---------------------------------------------------------------------------------------------------------------------
@@ -70,11 +66,14 @@ const checkUnknown = ({ attempts, byId }: Evidence): ReadonlyArray<Violation> =>
 const checkInstances = (evidence: Evidence, job: JobSpec): ReadonlyArray<Violation> => {
   const attempts = evidence.byJob.get(job.id) ?? []
   return attempts.flatMap((attempt, index) => {
+    // Nobody counts what a process begins that does not know that it was taken for dead.
+    if (isStale(evidence, attempt) && hadLost(evidence, attempt, attempt.start)) return []
     const others = attempts
       .slice(0, index)
       .filter((other) => other.runId !== attempt.runId && isHeld(evidence, other, attempt.start))
     const runs = new Set(others.map(({ runId }) => runId))
-    return runs.size < job.maxInstances ? [] : [violation("TooMany", attempt, `beside ${[...runs].join(", ")}`)]
+    const detail = `${describe(attempt)}, beside ${others.map((other) => `${other.runId}: ${describe(other)}`).join("; ")}`
+    return runs.size < job.maxInstances ? [] : [violation("TooMany", attempt, detail)]
   })
 }
 
@@ -107,7 +106,7 @@ const checkRun = (evidence: Evidence, run: ReadonlyArray<Attempt>): ReadonlyArra
 const checkPair = (evidence: Evidence, earlier: Attempt, later: Attempt): ReadonlyArray<Violation> => {
   const said = (tag: Tag) => [violation(tag, later, `${describe(earlier)}, then ${describe(later)}`)]
   if (later.attempt <= earlier.attempt) return isStale(evidence, later) ? [] : said("AttemptWentBack")
-  const mayRepeat = isStale(evidence, later) || wasUnsettled(evidence, earlier, later.start)
+  const mayRepeat = isStale(evidence, later) || hadLost(evidence, earlier, later.start)
   if (earlier.end !== undefined && !mayRepeat) return said(later.end === undefined ? "StartedAfterEnd" : "Doubled")
   if (later.start >= earlier.until) return []
   const isExcused = hadLost(evidence, earlier, later.start) && stoodStill(evidence, earlier, later.start)
@@ -124,7 +123,7 @@ const checkCause = (evidence: Evidence, run: ReadonlyArray<Attempt>, attempt: At
   const isCaused =
     before === undefined
       ? evidence.faults.some(({ from, kind }) => kind !== "left" && from <= attempt.start)
-      : before.until !== before.end || causes(evidence, before, attempt.start).length > 0
+      : before.until !== before.end || hadLost(evidence, before, attempt.start)
   return isCaused ? [] : [violation("Repeated", attempt, "nothing had befallen the attempt before")]
 }
 

@@ -83,12 +83,9 @@ const work = ({ slices }: { readonly slices: number }) =>
   Effect.gen(function* () {
     const run = yield* RunContext.RunContext
     const say = (event: Entry["event"]) => Effect.sync(() => write(entry(run, event)))
-    const cut = Effect.sleep(SLICE).pipe(
-      Effect.repeatN(slices - 1),
-      Effect.onInterrupt(() => say("interrupted"))
-    )
-    yield* Effect.zipRight(say("start"), slices === 0 ? Effect.void : cut)
-    yield* say("end")
+    const slice = Effect.repeatN(Effect.sleep(SLICE), slices - 1)
+    const body = Effect.all([say("start"), slices === 0 ? Effect.void : slice, say("end")], { discard: true })
+    yield* Effect.onInterrupt(body, () => say("interrupted"))
   })
 
 const die = ({ isForced }: { readonly isForced: boolean }) =>

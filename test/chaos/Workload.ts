@@ -112,7 +112,7 @@ const CRASHES = 2
 /** `count` jobs, each due once, that end whoever carries them out, until they are given up. */
 export const deadly = (count: number, from: number): ReadonlyArray<Recurring> =>
   Array.from({ length: count }, (_, index) => {
-    const at = from + index * 5 * SECOND
+    const at = from + index * 10 * SECOND
     const spec: JobSpec = { id: `deadly-${index}`, ...once(at), crashLimit: CRASHES }
     const payload = { isForced: index % 2 === 0 }
     return {
