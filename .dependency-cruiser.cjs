@@ -1,8 +1,8 @@
 /** The floors of src, from high to low: a module imports from its own floor or a lower one. The rest are values. */
 const floors = {
-  faces: ["index", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "Simulation", "SchedulerServer"],
+  faces: ["index", "bin", "CommandLine", "CronDaemon", "ConfigFile", "SchedulerConfig", "ConfigTypes", "RunTable", "TestScheduler", "Simulation", "SchedulerServer"],
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
-  loops: ["JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "SchedulerTracer"],
+  loops: ["Configuration", "JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
   records: ["Audit", "Job", "Run", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlDefinition", "SqlRows", "SqlRuns", "SqlJobs"]
 }
@@ -16,7 +16,7 @@ const adapters = {
 }
 
 /** What needs an optional peer, a terminal or a test runner: each has an entry point of its own. */
-const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "SqlDatabase", "SqlClock", "SqlSignal", "SqlRuns", "SqlJobs"]
+const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "ConfigFile", "SchedulerConfig", "ConfigTypes", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "SqlDatabase", "SqlClock", "SqlSignal", "SqlRuns", "SqlJobs"]
 
 const modules = (names) => `^src/(${names.join("|")})\\.ts$`
 
