@@ -74,14 +74,14 @@ export const check = (settings: Settings): Omit<Options, "kind" | "spawn"> => {
 }
 
 /**
- * A count that an option gives. Throws `InvalidOption`.
+ * A count that an option gives, of at least 1 unless another number is given. Throws `InvalidOption`.
  *
  * @since 0.1.0
  * @category options
  */
-export const checkCount = (option: string, value: number): number => {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new InvalidOption({ option, value: String(value), expected: "a whole number of at least 1" })
+export const checkCount = (option: string, value: number, least = 1): number => {
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw new InvalidOption({ option, value: String(value), expected: `a whole number of at least ${least}` })
 }
 
 /** An attempt that waits for a host. */
@@ -90,12 +90,15 @@ interface Waiter {
   readonly refuse: (refusal: ExecutorUnavailable) => void
 }
 
-/** A host of the pool; `retired` is done when it is not to be given any more. */
+/** A host of the pool, and how many attempts ended in order; `retired` is done when it is not to be given any more. */
 interface Member {
   readonly host: AttemptHost.Host
   readonly retired: Deferred.Deferred<void>
   attempts: number
 }
+
+/** How the life of a host in the pool ended. */
+type End = "Unable" | "DiedAtOnce" | "Died" | "Replaced"
 
 interface Pool {
   readonly options: Options
@@ -106,8 +109,7 @@ interface Pool {
   readonly first: Deferred.Deferred<void, ExecutorUnavailable>
   living: number
   starting: number
-  /** How often in a row a host died, or could not be started, without an attempt that ended in order. */
-  failures: number
+  isClosed: boolean
 }
 
 const SHORTEST_BACKOFF = 100
@@ -129,13 +131,14 @@ export const make = (options: Options): Effect.Effect<Executor["Type"], Executor
       first: yield* Deferred.make<void, ExecutorUnavailable>(),
       living: 0,
       starting: 0,
-      failures: 0
+      isClosed: false
     }
     const slots = Array.from({ length: options.size }, () => keep(self))
     yield* Effect.all(slots, { concurrency: "unbounded", discard: true }).pipe(
       Effect.annotateLogs("executor", options.kind),
       Effect.forkScoped
     )
+    yield* Effect.addFinalizer(() => Effect.sync(() => shut(self)))
     if (options.start === "warm") yield* Deferred.await(self.first)
     return { concurrency: options.size, execute: (attempt) => execute(self, attempt) }
   })
@@ -145,15 +148,19 @@ export const make = (options: Options): Effect.Effect<Executor["Type"], Executor
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Keeps one place of the pool filled, for ever. */
-const keep = (self: Pool): Effect.Effect<never> =>
-  Effect.gen(function* () {
+const keep = (self: Pool): Effect.Effect<never> => {
+  // How often in a row nothing came of it.
+  let failures = 0
+  return Effect.gen(function* () {
     if (self.options.start === "lazy") yield* awaitDemand(self)
     self.starting++
-    yield* Effect.sleep(backoff(self))
-    yield* Effect.scoped(fill(self))
+    yield* Effect.sleep(backoff(failures))
+    const end = yield* Effect.scoped(fill(self))
+    failures = end === "Replaced" ? 0 : end === "Died" ? 1 : failures + 1
   }).pipe(Effect.forever)
+}
 
-const backoff = ({ failures }: Pool): number =>
+const backoff = (failures: number): number =>
   failures === 0 ? 0 : Math.min(SHORTEST_BACKOFF * 2 ** (failures - 1), LONGEST_BACKOFF)
 
 /** Waits until more attempts wait than hosts are being started for them. */
@@ -165,8 +172,9 @@ const awaitDemand = (self: Pool): Effect.Effect<void> =>
   })
 
 /** The life of one host in the pool. */
-const fill = (self: Pool): Effect.Effect<void, never, Scope.Scope> =>
+const fill = (self: Pool): Effect.Effect<End, never, Scope.Scope> =>
   AttemptHost.start(self.options).pipe(
+    Effect.catchAllDefect((defect) => Effect.fail(String(defect))),
     Effect.onExit(() => Effect.sync(() => self.starting--)),
     Effect.matchEffect({
       onFailure: (reason) => fail(self, reason),
@@ -174,14 +182,26 @@ const fill = (self: Pool): Effect.Effect<void, never, Scope.Scope> =>
     })
   )
 
-const fail = (self: Pool, reason: string): Effect.Effect<void> => {
-  const { kind, url } = self.options
-  const refusal = new ExecutorUnavailable({ kind, url: url.href, reason })
-  self.failures++
-  Deferred.unsafeDone(self.first, Exit.fail(refusal))
-  if (self.living === 0) for (const waiter of self.waiters.splice(0)) waiter.refuse(refusal)
-  return Effect.logError(refusal.message)
+const unavailable = ({ options: { kind, url } }: Pool, reason: string): ExecutorUnavailable =>
+  new ExecutorUnavailable({ kind, url: url.href, reason })
+
+const refuseAll = ({ waiters }: Pool, refusal: ExecutorUnavailable): void => {
+  for (const waiter of waiters.splice(0)) waiter.refuse(refusal)
 }
+
+const fail = (self: Pool, reason: string): Effect.Effect<End> => {
+  const refusal = unavailable(self, reason)
+  Deferred.unsafeDone(self.first, Exit.fail(refusal))
+  if (self.living === 0) refuseAll(self, refusal)
+  return Effect.as(Effect.logError(refusal.message), "Unable")
+}
+
+const shut = (self: Pool): void => {
+  self.isClosed = true
+  refuseAll(self, unavailable(self, ENDED))
+}
+
+const ENDED = "its layer has ended"
 
 const admit = (self: Pool, host: AttemptHost.Host): Effect.Effect<Member> =>
   Effect.sync(() => {
@@ -194,16 +214,16 @@ const admit = (self: Pool, host: AttemptHost.Host): Effect.Effect<Member> =>
 
 /** Until it has done enough, or is gone. */
 const serve =
-  (self: Pool) =>
-  ({ host, retired }: Member): Effect.Effect<void> =>
-    Effect.zipRight(Effect.raceFirst(Deferred.await(retired), host.ended), mourn(self, host))
-
-const mourn = (self: Pool, host: AttemptHost.Host): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (!host.isGone() || host.isDismissed()) return Effect.void
-    self.failures++
-    return Effect.flatMap(host.ended, (reason) => Effect.logWarning(`A ${self.options.kind} died: ${reason}`))
-  })
+  ({ options: { kind } }: Pool) =>
+  (member: Member): Effect.Effect<End> =>
+    Effect.raceFirst(Deferred.await(member.retired), member.host.ended).pipe(
+      Effect.flatMap(() => {
+        const { attempts, host } = member
+        if (!host.isGone() || host.isDismissed()) return Effect.succeed<End>("Replaced")
+        const end: End = attempts > 0 ? "Died" : "DiedAtOnce"
+        return Effect.flatMap(host.ended, (reason) => Effect.as(Effect.logWarning(`A ${kind} died: ${reason}`), end))
+      })
+    )
 
 const dismiss =
   (self: Pool) =>
@@ -239,6 +259,7 @@ const enter = (self: Pool): Effect.Effect<Member, ExecutorUnavailable> =>
       },
       refuse: (refusal) => resume(refusal)
     }
+    if (self.isClosed) return waiter.refuse(unavailable(self, ENDED))
     self.waiters.push(waiter)
     match(self)
     self.demand.unsafeOpen()
@@ -251,12 +272,14 @@ const enter = (self: Pool): Effect.Effect<Member, ExecutorUnavailable> =>
 
 const leave = (self: Pool, member: Member): Effect.Effect<void> =>
   Effect.sync(() => {
+    if (isLeaving(member)) return
     member.attempts++
-    if (member.host.isGone()) return
-    self.failures = 0
     if (member.attempts < self.options.recycleAfter) return offer(self, member)
     Deferred.unsafeDone(member.retired, Exit.void)
   })
+
+/** It leaves the pool by itself. */
+const isLeaving = ({ host }: Member): boolean => host.isGone() || host.isDismissed()
 
 const offer = (self: Pool, member: Member): void => {
   self.idle.push(member)
@@ -266,7 +289,6 @@ const offer = (self: Pool, member: Member): void => {
 const match = ({ idle, waiters }: Pool): void => {
   while (idle.length > 0 && waiters.length > 0) {
     const member = idle.shift()!
-    // One that is gone leaves the pool by itself.
-    if (!member.host.isGone()) waiters.shift()!.take(member)
+    if (!isLeaving(member)) waiters.shift()!.take(member)
   }
 }

@@ -133,9 +133,10 @@ setInterval(() => {
 
 const watch = (): void => {
   const terms = Option.flatMap(Option.fromNullable(process.env[VARIABLE]), Schema.decodeOption(Terms))
-  // What a handler starts is nobody's child of ours.
+  // It is not for the processes that a handler starts.
   delete process.env[VARIABLE]
   if (Option.isNone(terms)) return
   const workerData = { ...terms.value, lastWords: LAST_WORDS }
-  new Worker(WATCHDOG, { eval: true, execArgv: [], env: {}, workerData }).unref()
+  const watchdog = new Worker(WATCHDOG, { eval: true, execArgv: [], env: {}, workerData })
+  watchdog.on("error", () => {}).unref()
 }

@@ -104,7 +104,8 @@ export class JobStore extends Context.Tag("effect-scheduler/JobStore")<
     readonly cancel: (runId: string, now: DateTime.Utc) => Effect.Effect<Step, RunNotFound | StoreError>
     /**
      * The tick: turns due jobs into runs by `Job.advance` and moves them on, the longest due first. With `start`, for a
-     * node that knows of no other runs that may start, it starts at once what it made, as `start` does.
+     * node that knows of no other runs that may start, it starts at once what it made, as `start` does; but nothing that
+     * would come after what is due and beyond the limit.
      */
     readonly claim: (options: {
       readonly now: DateTime.Utc

@@ -943,6 +943,19 @@ const executorChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "a claim starts nothing that what is due beyond its limit would come before",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const node = yield* register()
+      yield* add(make("a"), make("b"), make("c", { priority: 5 }))
+      const claimed = yield* store.claim({ now: at(60), limit: 2, start: roomFor(node, { default: 5 }) })
+      assert.deepEqual([claimed.advances.length, startedIds(claimed.started)], [2, []])
+      yield* claim(60)
+      assert.deepEqual(startedIds(yield* start(node, 60, 1)), ["c Running 1"])
+    })
+  ),
+
+  check(
     "a claim that starts what it makes counts it, as any run in flight, against maxInstances and the catch-up",
     Effect.gen(function* () {
       const store = yield* JobStore

@@ -370,7 +370,9 @@ export class Ledger {
       if (Either.isRight(advance)) advances.push(this.#claimOne(job, advance.right, now))
       else parked.push(this.#park(job, advance.left, now))
     }
-    const started = start === undefined || advances.length === 0 ? [] : this.startAll(start, now)
+    // What is due and was not claimed may come before what was.
+    const isLeft = (this.#due.peek()?.time ?? Infinity) <= now.epochMillis
+    const started = start === undefined || isLeft || advances.length === 0 ? [] : this.startAll(start, now)
     return { advances, parked, started }
   }
 

@@ -170,7 +170,13 @@ export interface RetentionOptions {
   readonly finishedJobs?: Retention["finishedJobs"] | undefined
 }
 
-const LONGEST_NAME = 64
+/**
+ * How many characters the name of a store or an executor may have.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const LONGEST_NAME = 64
 
 /** What a 32-bit column of a database holds. */
 const LARGEST = 2_147_483_647

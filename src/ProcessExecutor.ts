@@ -56,6 +56,7 @@ export interface Options extends AttemptPool.Settings {
 export const layer = (options: Options): Layer.Layer<Executor, ExecutorUnavailable> => {
   const settings = AttemptPool.check(options)
   if (options.memoryLimit !== undefined) AttemptPool.checkCount("memoryLimit", options.memoryLimit)
+  if (options.outputLimit !== undefined) AttemptPool.checkCount("outputLimit", options.outputLimit, 0)
   const spawn = (onEnd: (reason: string) => void) => start(options, settings, onEnd)
   return Layer.scoped(Executor, AttemptPool.make({ ...settings, kind: "process", spawn }))
 }
@@ -111,6 +112,7 @@ const observeEnd = (child: ChildProcess, output: AttemptOutput, onEnd: (reason: 
   stream?.on("data", (chunk: Buffer) => {
     lastWords += chunk.toString()
   })
+  stream?.on("error", () => {})
   child.on("error", ({ message }) => {
     // It was never there.
     if (child.pid === undefined) onEnd(message)

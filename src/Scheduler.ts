@@ -4,15 +4,18 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import * as Configuration from "./Configuration.ts"
 import type { JobSettings, PayloadOption, Refusal } from "./Declaration.ts"
 import * as Declaration from "./Declaration.ts"
 import { Executor } from "./Executor.ts"
@@ -30,6 +33,7 @@ import * as RunVerbs from "./RunVerbs.ts"
 import * as SchedulerActors from "./SchedulerActors.ts"
 import {
   type InvalidArchive,
+  type InvalidConfig,
   InvalidOption,
   type InvalidPayload,
   type JobExists,
@@ -363,3 +367,57 @@ const runVerbs = (self: JobVerbs.Engine): Pick<Scheduler["Type"], RunVerb> => ({
  */
 export const layer = (options?: Options): Layer.Layer<Scheduler, never, JobStore | Executor> =>
   Layer.scoped(Scheduler, make(options))
+
+/**
+ * The scheduler with its options from `effect/Config`: from environment variables, or wherever the `ConfigProvider` of the
+ * application looks. With `types`, what the options say is a whole configuration, as `fromConfig` takes it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig: {
+  (options: Config.Config.Wrap<Options>): Layer.Layer<Scheduler, ConfigError.ConfigError, JobStore | Executor>
+  <T extends Configuration.ServiceTypes>(
+    config: Config.Config.Wrap<Configuration.Input<NoInfer<T>>>,
+    types: T
+  ): Layer.Layer<Scheduler, ConfigError.ConfigError | InvalidConfig | Configuration.Unbuilt<T>>
+} = <T extends Configuration.ServiceTypes>(config: object, types?: T) => {
+  const options = Config.unwrap(config as Config.Config.Wrap<Options>)
+  const input = Config.unwrap(config as Config.Config.Wrap<Configuration.Input<T>>)
+  const either =
+    types === undefined
+      ? Layer.scoped(Scheduler, Effect.flatMap(options, makeOrRefuse))
+      : Layer.unwrapEffect(Effect.map(input, (_) => fromConfig(_, types)))
+  // What it requires, and how it fails, is said above.
+  return either as Layer.Layer<Scheduler>
+}
+
+/** What comes from outside is no defect. */
+const makeOrRefuse = (options: Options) =>
+  Effect.catchSomeDefect(make(options), (defect) =>
+    defect instanceof InvalidOption
+      ? Option.some(
+          Effect.fail(ConfigError.InvalidData([defect.option], `${defect.value}; expected ${defect.expected}`))
+        )
+      : Option.none()
+  )
+
+/**
+ * The scheduler that a plain object describes, with the stores and executors that it names: of the types `memory`,
+ * `fiber` and `none`, and of those that are given, such as `SchedulerConfig.types`. Fails with everything that is wrong
+ * with the object.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const fromConfig = <T extends Configuration.ServiceTypes = Configuration.NoTypes>(
+  config: Configuration.Input<NoInfer<T>>,
+  types?: T
+): Layer.Layer<Scheduler, InvalidConfig | Configuration.Unbuilt<T>> => {
+  const known = types ?? (Configuration.noTypes as unknown as T)
+  return Layer.unwrapEffect(
+    Effect.map(Configuration.decode(known, config), (decoded) =>
+      Layer.provide(layer(decoded), Configuration.layer(known, decoded))
+    )
+  )
+}

@@ -72,6 +72,21 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
 }
 
 /**
+ * A configuration that cannot be used: the path of everything that is wrong with it, and why.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidConfig", {
+  issues: Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String }))
+}) {
+  override get message(): string {
+    const issues = this.issues.map(({ message, path }) => (path === "" ? message : `${path}: ${message}`))
+    return ["Invalid configuration:", ...issues].join("\n  ")
+  }
+}
+
+/**
  * A trigger without a single instant left when its job was to be added or rescheduled.
  *
  * @since 0.1.0

@@ -337,8 +337,8 @@ const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
 // ---------------------------------------------------------------------------------------------------------------------
 
 const send = (self: Actor, message: Message): void => {
-  // Whatever is there already wakes the loop as well: hints do not pile up while the store has no answer.
-  if (message._tag !== "Wake" || self.inbox.length === 0) self.inbox.push(message)
+  // Other news wakes the loop as well, but only a hint says to ask; many do not pile up while the store has no answer.
+  if (message._tag !== "Wake" || self.inbox.at(-1)?._tag !== "Wake") self.inbox.push(message)
   self.bell.unsafeOpen()
 }
 
@@ -550,18 +550,27 @@ const claimDue = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
       }
       for (const step of started) yield* begin(step)
       yield* logUnhandled(self, advances)
+      const hasRoom = [...(start?.room.values() ?? [])].some((count) => count > 0)
+      return self.state.isFlooded && hasRoom && started.length === 0
     })
+  ).pipe(
+    // What comes first is among those that are not claimed yet.
+    Effect.flatMap((isBehind) =>
+      Effect.flatMap(Clock.currentTimeMillis, (later) =>
+        isBehind && later < now.epochMillis + LONGEST_FLOOD ? claimDue(self, now) : Effect.void
+      )
+    )
   )
 
 type Begin = (step: Step) => Effect.Effect<void>
 
 /** Takes all places for what a step of the turn may start besides, if it may, and gives back those that are left. */
-const withPlaces = (
+const withPlaces = <A>(
   self: Actor,
   now: DateTime.Utc,
   mayStart: boolean,
-  step: (start: Start | undefined, begin: Begin) => Effect.Effect<void, StoreError>
-): Effect.Effect<void, StoreError> =>
+  step: (start: Start | undefined, begin: Begin) => Effect.Effect<A, StoreError>
+): Effect.Effect<A, StoreError> =>
   Effect.suspend(() => {
     const { executors, state, tasks } = self
     if (state.node === undefined || !mayStart) return step(undefined, () => Effect.void)

@@ -6,6 +6,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -61,6 +62,12 @@ export interface Options {
   readonly lease?: Duration.DurationInput | undefined
   /** How often a node gives a sign of life. Default: a third of the lease. */
   readonly renewal?: Duration.DurationInput | undefined
+  /**
+   * Whether what callers write is part of the transaction that they have open. `@effect/sql` knows of one open transaction
+   * for all clients: say false for a store whose client is not the one of its callers, or its statements go to their
+   * database; and only then, since SQLite would wait for them. Default: true.
+   */
+  readonly joinTransactions?: boolean | undefined
 }
 
 type Store = JobStore.JobStore["Type"]
@@ -77,16 +84,18 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     const lease = Duration.decode(options.lease ?? "15 seconds")
     const renewal = options.renewal === undefined ? Duration.times(lease, 1 / 3) : Duration.decode(options.renewal)
     const maxClockSkew = Duration.decode(options.maxClockSkew ?? Duration.times(lease, 1 / 15))
-    const migrate = SqlMigrations.run(prefix, options.schema)
-    if (options.migrate ?? true) yield* refail("bring its tables up to date", migrate)
+    const isJoining = options.joinTransactions ?? true
+    const migrate = refail("bring its tables up to date", SqlMigrations.run(prefix, options.schema))
+    if (options.migrate ?? true) yield* isJoining ? migrate : outside(migrate)
     const client = yield* SqlClient.SqlClient
     const names = SqlMigrations.tables(prefix, options.schema)
     const database = SqlDatabase.make(client.withoutTransforms(), names, { any: lease, step: renewal })
     const signal = SqlSignal.make(client, names.jobs)
     const hub = yield* PubSub.sliding<void>(1)
     const own = Stream.fromPubSub(hub)
+    const all = operations(database, Effect.asVoid(hub.publish(undefined)), signal, maxClockSkew)
     return {
-      ...operations(database, Effect.asVoid(hub.publish(undefined)), signal, maxClockSkew),
+      ...(isJoining ? all : apart(all)),
       timing: {
         poll: Duration.decode(options.poll ?? "5 seconds"),
         lease,
@@ -96,12 +105,31 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     }
   })
 
+type Operations = Omit<Store, "timing" | "changes">
+
+/** The same operations, for callers whose transactions are those of another client. */
+const apart = (operations: Operations): Operations => {
+  const all: Record<string, unknown> = {}
+  for (const [name, operation] of Object.entries(operations) as ReadonlyArray<[string, Operation]>) {
+    all[name] = Effect.isEffect(operation) ? outside(operation) : (...args: Array<never>) => outside(operation(...args))
+  }
+  return all as unknown as Operations
+}
+
+type Operation = Effect.Effect<unknown, unknown> | ((...args: Array<never>) => Effect.Effect<unknown, unknown>)
+
+const outside = <A, E, R>(operation: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(
+    operation,
+    (context: Context.Context<R>) => Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<R>
+  )
+
 const operations = (
   db: Database,
   announce: Effect.Effect<void>,
   signal: SqlSignal.Signal | undefined,
   maxClockSkew: Duration.Duration
-): Omit<Store, "timing" | "changes"> => {
+): Operations => {
   const perform: Perform = (operation, effect) => refail(operation, db.transaction(effect))
   const step: Perform = (operation, effect) => refail(operation, db.step(effect))
   const [sendWithin, send] = [signal?.sendWithin ?? Effect.void, signal?.send ?? Effect.void]
@@ -406,7 +434,8 @@ const claim = (
     const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
     const parked = [...unread, ...failed]
     yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
-    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, start, now)
+    const mayBegin = yield* whatMayBegin(db, jobs, now, jobs.length + unread.length >= limit)
+    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, mayBegin, start, now)
     const claimed = yield* record(db, advances, begun, now)
     return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
@@ -414,9 +443,21 @@ const claim = (
 const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
   Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
 
+/** Where more is due than was claimed, what starts at once must not come after what is left. */
+const whatMayBegin = (
+  db: Database,
+  claimed: ReadonlyArray<Job.Job>,
+  now: DateTime.Utc,
+  isFull: boolean
+): Effect.Effect<(run: Run.Run) => boolean, SqlError> => {
+  if (!isFull) return Effect.succeed(() => true)
+  return Effect.map(SqlJobs.isUrgencyLeft(db, now, claimed), (isLeft) => (run) => !isLeft && run.priority >= 0)
+}
+
 /** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
 const choose = (
   advances: ReadonlyArray<Job.Advance>,
+  mayBegin: (run: Run.Run) => boolean,
   { node, room, tasks }: JobStore.Start,
   now: DateTime.Utc
 ): ReadonlyMap<string, Run.Run> => {
@@ -425,7 +466,7 @@ const choose = (
   // What others have to go for is still in their queue.
   const ready = advances.filter(({ cancels }) => cancels === 0).flatMap(({ runs }) => runs.filter(Run.isActive))
   const mine = ready.filter(({ runAt, task }) => tasks.has(task) && runAt.epochMillis <= now.epochMillis)
-  for (const run of mine.sort(inStartOrder)) {
+  for (const run of mine.filter(mayBegin).sort(inStartOrder)) {
     const places = left.get(run.executor) ?? 0
     if (places <= 0) continue
     left.set(run.executor, places - 1)

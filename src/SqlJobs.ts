@@ -163,6 +163,23 @@ export interface Held {
 }
 
 /**
+ * Whether a job is due that comes before those of no priority, and is not among these.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const isUrgencyLeft = (
+  { names, sql }: Database,
+  now: DateTime.Utc,
+  claimed: ReadonlyArray<Job.Job>
+): Effect.Effect<boolean, SqlError> =>
+  Effect.map(
+    sql<{ n: number | string }>`SELECT COUNT(*) AS n FROM ${sql(names.jobs)}
+      WHERE priority > 0 AND due_at <= ${now.epochMillis}`,
+    ([row]) => Number(row?.n) > claimed.filter(({ policy }) => policy.priority > 0).length
+  )
+
+/**
  * Holds the jobs of some runs. Those that cannot be read are due at once: the next claim parks them, and tells of it.
  *
  * @since 0.1.0
@@ -219,7 +236,7 @@ export const write = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect
 export const moveOn = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect<unknown, SqlError> =>
   inPages(jobs, (page) => {
     // The rows are there, so that what must not be empty is never written.
-    const unwritten = { task: "", labels: "", state: "", state_detail: "", definition: "" }
+    const unwritten = { task: "", priority: 0, labels: "", state: "", state_detail: "", definition: "" }
     const cursors = page.map((job) => SqlRows.toCursor(job))
     const rows = page.map(({ id, incarnation }, index) => ({ incarnation, id, ...unwritten, ...cursors[index] }))
     return overwrite(db, db.names.jobs, "incarnation", Object.keys(cursors[0] as object), rows)

@@ -240,6 +240,7 @@ const given = (column: string): Index => ({ columns: column, of: `${column} IS N
 /** Each of them holds only the rows that are looked for by it: most changes of a row touch few. */
 const JOB_INDEXES: Readonly<Record<string, Index>> = {
   due: { columns: "due_at, id", of: "due_at IS NOT NULL" },
+  urgent: { columns: "due_at", of: "priority > 0", first: "priority" },
   group: given("job_group"),
   keep: given("keep_until")
 }
@@ -271,6 +272,7 @@ const jobColumns = ({ counted, text }: Dialect): string => `
   next_run_at BIGINT,
   due_at BIGINT,
   fired INTEGER NOT NULL,
+  priority INTEGER NOT NULL,
   anchor BIGINT NOT NULL,
   keep_until BIGINT,
   definition ${text} NOT NULL`

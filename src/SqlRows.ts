@@ -40,6 +40,7 @@ export interface JobColumns extends Cursor {
   readonly id: string
   readonly task: string
   readonly job_group: string | null
+  readonly priority: number
   readonly labels: string
   readonly state: string
   readonly state_detail: string
@@ -219,6 +220,7 @@ export const toJobColumns = (job: Job.Job): JobColumns => {
     id: job.id,
     task: job.task,
     job_group: Option.getOrNull(job.group),
+    priority: job.policy.priority,
     labels: JSON.stringify(job.labels),
     state: job.state._tag,
     state_detail: state,

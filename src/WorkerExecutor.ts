@@ -44,6 +44,7 @@ export interface Options extends AttemptPool.Settings {
  */
 export const layer = (options: Options): Layer.Layer<Executor, ExecutorUnavailable> => {
   const settings = AttemptPool.check(options)
+  if (options.memoryLimit !== undefined) AttemptPool.checkCount("memoryLimit", options.memoryLimit)
   const spawn = (onEnd: (reason: string) => void) => start(options, settings.url, onEnd)
   return Layer.scoped(Executor, AttemptPool.make({ ...settings, kind: "worker thread", spawn }))
 }

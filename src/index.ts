@@ -5,6 +5,8 @@
  */
 export * as Audit from "./Audit.ts"
 export * as CivilTime from "./CivilTime.ts"
+export * as Configuration from "./Configuration.ts"
+export * as ConfigValue from "./ConfigValue.ts"
 export * as CronExpression from "./CronExpression.ts"
 export * as Crontab from "./Crontab.ts"
 export * as Declaration from "./Declaration.ts"

@@ -1,8 +1,9 @@
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { setTimeout } from "node:timers/promises"
 import { threadId } from "node:worker_threads"
 import type * as AttemptPool from "../src/AttemptPool.ts"
+import { Executor } from "../src/Executor.ts"
 import * as ProcessExecutor from "../src/ProcessExecutor.ts"
 import type * as Run from "../src/Run.ts"
 import { InvalidOption } from "../src/SchedulerError.ts"
@@ -128,6 +129,14 @@ for (const [name, make] of Object.entries(kinds)) {
         }
       }).pipe(Effect.provide(layer))
     })
+
+    it.live("refuses attempts once its layer has ended", () =>
+      Effect.gen(function* () {
+        const executor = yield* Effect.scoped(Effect.map(Layer.build(make({ start: "lazy" })), Context.get(Executor)))
+        const outcome = yield* Effect.provideService(perform({ _tag: "Where" }), Executor, executor)
+        assert.include(outcome._tag === "Refused" ? outcome.reason : "", "its layer has ended")
+      })
+    )
 
     const wrong: ReadonlyArray<Partial<AttemptPool.Settings>> = [
       { size: 0 },

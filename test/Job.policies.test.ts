@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, DateTime, Duration, FastCheck, Option } from "effect"
+import * as Audit from "../src/Audit.ts"
 import * as Job from "../src/Job.ts"
 import * as Occurrences from "../src/Occurrences.ts"
 import * as Policy from "../src/Policy.ts"
@@ -730,5 +731,30 @@ describe("years of missed one-second slots", () => {
     const job = Job.pause(jobOf({}, { trigger: spy, nextRunTime: Option.some(begin) }), begin)
     Job.resume(job, DateTime.add(begin, { years: 10 }))
     assert.isAtMost(calls.count, 4)
+  })
+})
+
+describe("a job whose zone has changed its rules since its next time was worked out", () => {
+  const trigger = Trigger.cron({ hour: 9, timezone: "UTC" })
+  const advance = (job: Job.Job, now: string) => {
+    const { next, runs } = Job.advance(job, at(now), 0)
+    return { runs: runs.map(({ scheduledAt }) => clock(scheduledAt)), next: Option.getOrThrow(next.nextRunTime) }
+  }
+
+  for (const [name, stored, next] of [
+    ["an earlier", "10:00:00", "2026-01-02T09:00:00Z"],
+    ["a later", "08:00:00", "2026-01-01T09:00:00Z"]
+  ] as const) {
+    it(`to ${name} one runs at the time that it had announced, and goes on by the new rules`, () => {
+      const job = jobOf({}, { trigger, nextRunTime: Option.some(at(stored)) })
+      assert.deepStrictEqual(advance(job, stored), { runs: [stored], next: DateTime.unsafeMake(next) })
+      const found = Audit.check({ jobs: [job], runs: [], now: at("00:00:00") })
+      assert.deepStrictEqual(found, [{ _tag: "TimeOffTrigger", jobId: "job", nextRunTime: at(stored) }])
+    })
+  }
+
+  it("takes its next time from the new rules at once when it is rescheduled", () => {
+    const job = jobOf({}, { trigger, nextRunTime: Option.some(at("10:00:00")) })
+    assert.strictEqual(nextOf(Job.reschedule(job, trigger, at("00:00:00"))), "09:00:00")
   })
 })

@@ -516,13 +516,13 @@ describe("logs", () => {
       JobStore.JobStore,
       Effect.map(JobStore.makeMemory(), (store) => {
         let isBroken = true
-        const claim: typeof store.claim = (options) =>
+        const nextWake: typeof store.nextWake = (options) =>
           Effect.suspend(() => {
-            if (!isBroken) return store.claim(options)
+            if (!isBroken) return store.nextWake(options)
             isBroken = false
             return Effect.dieMessage("the disk is full")
           })
-        return JobStore.JobStore.of({ ...store, claim })
+        return JobStore.JobStore.of({ ...store, nextWake })
       })
     )
     return Effect.gen(function* () {

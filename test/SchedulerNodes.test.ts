@@ -145,6 +145,38 @@ describe("a job that another node puts on an earlier time while the store is slo
     ))
 })
 
+describe("a hint that comes while the loop has other news", () => {
+  it.scoped("is heard: a run that is called off by one that ends is interrupted, however many wait for its slot", () =>
+    Effect.gen(function* () {
+      const handle = yield* Deferred.make<Service>()
+      const Chain = Task.make("Chain")
+      const ChainLive = Task.toLayer(Chain, () =>
+        Effect.gen(function* () {
+          const { jobId } = yield* RunContext
+          yield* Effect.sleep(jobId === "long" ? "10 hours" : "1 second")
+          const scheduler = yield* Deferred.await(handle)
+          if (jobId !== "chain-5") return
+          const [long] = yield* scheduler.runs({ jobId: "long" })
+          yield* scheduler.cancel(long!.id)
+        })
+      )
+      const scheduler = yield* Scheduler.layer().pipe(
+        Layer.provide(ChainLive),
+        Layer.provide(Executor.layerFiber({ concurrency: 3 })),
+        Layer.provide(JobStore.layerMemory),
+        Layer.build,
+        Effect.flatMap((context) => Effect.provide(Scheduler.Scheduler, context))
+      )
+      yield* Deferred.succeed(handle, scheduler)
+      yield* scheduler.add(Chain, { id: "long" })
+      yield* TestClock.adjust("1 second")
+      yield* scheduler.addAll(range(1, 100).map((i) => Scheduler.job(Chain, { id: `chain-${i}` })))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual((yield* scheduler.runs({ jobId: "long" })).map(stateOf), ["Cancelled"])
+    })
+  )
+})
+
 describe("a node that carries out a run for long", () => {
   test("without a timeout keeps it for forty leases, and no other takes it over", () =>
     Effect.gen(function* () {

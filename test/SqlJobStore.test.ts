@@ -47,6 +47,62 @@ describe("a job added in the caller's transaction", () => {
   )
 })
 
+describe("a store that keeps out of its callers' transactions", () => {
+  const Note = Task.make("Note")
+
+  /** The caller's database, without a table of the store's, and the store's own. */
+  const worlds = (options: SqlJobStore.Options) =>
+    Layer.mergeAll(
+      SqliteClient.layer({ filename: ":memory:" }),
+      Scheduler.layer({ autoStart: false }).pipe(
+        Layer.provide(Executor.layerFiber()),
+        Layer.provide(SqlJobStore.layer(options)),
+        Layer.provide(Layer.fresh(SqliteClient.layer({ filename: ":memory:" })))
+      )
+    ).pipe(Layer.orDie)
+
+  const addWithin = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const scheduler = yield* Scheduler.Scheduler
+    const trigger = Trigger.interval({ hours: 1 })
+    const all = Effect.gen(function* () {
+      yield* scheduler.add(Note, { id: "one", trigger })
+      yield* scheduler.add(Note, { id: "two", trigger, onConflict: "replace" })
+      yield* scheduler.runNow("two")
+      return yield* scheduler.remove("one")
+    })
+    yield* Effect.ignore(sql.withTransaction(Effect.zipRight(all, Effect.fail("rolled back"))))
+    const [jobs, runs] = [yield* scheduler.list(), yield* scheduler.runs()]
+    return [...jobs.map(({ id }) => id), ...runs.map(({ jobId }) => `run of ${jobId}`)]
+  })
+
+  it.effect("writes to its own database what is called for in a transaction on another one", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* addWithin, ["two", "run of two"])
+    }).pipe(Effect.provide(worlds({ joinTransactions: false })))
+  )
+
+  it.effect("can be built in a transaction on another database, with its tables in its own", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = SqlJobStore.layer({ joinTransactions: false }).pipe(
+        Layer.provide(Layer.fresh(SqliteClient.layer({ filename: ":memory:" })))
+      )
+      const scheduler = yield* Scheduler.Scheduler
+      yield* sql.withTransaction(scheduler.addStore("late", store))
+      yield* scheduler.add(Note, { id: "one", store: "late", trigger: Trigger.interval({ hours: 1 }) })
+      assert.deepStrictEqual(yield* sql`SELECT name FROM sqlite_master WHERE name LIKE 'scheduler%'`, [])
+      assert.strictEqual((yield* scheduler.list({ store: "late" })).length, 1)
+    }).pipe(Effect.scoped, Effect.provide(worlds({ joinTransactions: false })))
+  )
+
+  it.effect("sends everything to the database of the transaction if it is not told to", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* addWithin, [])
+    }).pipe(Effect.provide(worlds({})))
+  )
+})
+
 describe("a job that cannot be read", () => {
   const Note = Task.make("Note")
   const NoteLive = Task.toLayer(Note, () => Effect.void)

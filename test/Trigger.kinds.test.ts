@@ -21,6 +21,7 @@ import { rrule } from "../src/RRule.ts"
 import { InvalidTrigger } from "../src/SchedulerError.ts"
 import { type SolarEvent, solar } from "../src/Solar.ts"
 import * as Trigger from "../src/Trigger.ts"
+import { DAY, offsetAt, transitionsOfYear } from "./ZoneOracle.ts"
 
 const SEED = 4_102_026
 
@@ -114,67 +115,16 @@ const between = (trigger: Trigger.Trigger, from: number, to: number): ReadonlyAr
 // zones, as Intl tells them: no code of src
 // ---------------------------------------------------------------------------------------------------------------------
 
-const DAY = 86_400
-
-const memoize = <A>(make: (key: string) => A): ((key: string) => A) => {
-  const known = new Map<string, A>()
-  return (key) => {
-    if (!known.has(key)) known.set(key, make(key))
-    return known.get(key)!
-  }
-}
-
-const formatOf = memoize(
-  (timeZone) =>
-    new Intl.DateTimeFormat("en-US", {
-      timeZone,
-      hourCycle: "h23",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-      second: "numeric"
-    })
-)
-
-const offsetAt = (zone: string, instant: number): number => {
-  const [month, day, year, hour, minute, second] = formatOf(zone)
-    .format(instant * 1000)
-    .match(/\d+/g)!
-    .map(Number)
-  return Date.UTC(year!, month! - 1, day, hour, minute, second) / 1000 - instant
-}
-
 interface Segment {
   readonly start: number
   readonly end: number
   readonly offset: number
 }
 
-/** Where a zone's offset changes, in the years around; in seconds. */
-const transitionsOfYear = memoize((key): ReadonlyArray<number> => {
-  const [zone, year] = key.split(" ") as [string, string]
-  const found: Array<number> = []
-  const end = Date.UTC(Number(year) + 1, 0, 1) / 1000
-  for (let at = Date.UTC(Number(year), 0, 1) / 1000; at < end; at += DAY) {
-    const before = offsetAt(zone, at)
-    if (offsetAt(zone, at + DAY) === before) continue
-    let [low, high] = [at, at + DAY]
-    while (high - low > 1) {
-      const middle = Math.floor((low + high) / 2)
-      if (offsetAt(zone, middle) === before) low = middle
-      else high = middle
-    }
-    found.push(high)
-  }
-  return found
-})
-
 const segmentsOf = (zone: string, from: number, to: number): ReadonlyArray<Segment> => {
   const [first, last] = [from, to].map((at) => new Date(at * 1000).getUTCFullYear()) as [number, number]
   const years = Array.from({ length: last - first + 1 }, (_, i) => first + i)
-  const starts = years.flatMap((year) => transitionsOfYear(`${zone} ${year}`))
+  const starts = years.flatMap((year) => transitionsOfYear(`${zone} ${year}`)).map(({ at }) => at)
   return [-Infinity, ...starts].map((start, i) => ({
     start,
     end: starts[i] ?? Infinity,

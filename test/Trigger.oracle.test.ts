@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, FastCheck, Option } from "effect"
 import { setImmediate } from "node:timers/promises"
 import * as Trigger from "../src/Trigger.ts"
+import { DAY, offsetAt, type Transition, transitions, transitionsOfYear } from "./ZoneOracle.ts"
 
 /**
  * A second opinion on civil time that shares no code with src: zones are read from Intl alone, every instant of a window
@@ -13,83 +14,7 @@ const RUNS = Number(process.env.ORACLE_RUNS ?? 300)
 const RUNS_PER_TEST = 100
 const SEED = 20_261_122
 
-const DAY = 86_400
-
 const iso = (seconds: number): string => new Date(seconds * 1000).toISOString().replace(".000", "")
-
-// ---------------------------------------------------------------------------------------------------------------------
-// zones, as Intl tells them
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Transition {
-  readonly at: number
-  readonly before: number
-  readonly after: number
-}
-
-const memoize = <A>(make: (key: string) => A): ((key: string) => A) => {
-  const known = new Map<string, A>()
-  return (key) => {
-    if (!known.has(key)) known.set(key, make(key))
-    return known.get(key)!
-  }
-}
-
-const formatOf = memoize(
-  (timeZone) =>
-    new Intl.DateTimeFormat("en-US", {
-      timeZone,
-      hourCycle: "h23",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-      second: "numeric"
-    })
-)
-
-/** What the wall clock shows, minus what UTC's does. */
-const offsetAt = (zone: string, instant: number): number => {
-  const [month, day, year, hour, minute, second] = formatOf(zone)
-    .format(instant * 1000)
-    .match(/\d+/g)!
-    .map(Number)
-  return Date.UTC(year!, month! - 1, day, hour, minute, second) / 1000 - instant
-}
-
-const bisect = (zone: string, from: number, to: number): number => {
-  const before = offsetAt(zone, from)
-  let [low, high] = [from, to]
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2)
-    if (offsetAt(zone, middle) === before) low = middle
-    else high = middle
-  }
-  return high
-}
-
-const transitionsOfYear = memoize((key): ReadonlyArray<Transition> => {
-  const [zone, year] = key.split(" ") as [string, string]
-  const found: Array<Transition> = []
-  const end = Date.UTC(Number(year) + 1, 0, 1) / 1000
-  let at = Date.UTC(Number(year), 0, 1) / 1000
-  let before = offsetAt(zone, at)
-  while (at < end) {
-    const after = offsetAt(zone, at + DAY)
-    if (after !== before) found.push({ at: bisect(zone, at, at + DAY), before, after })
-    at += DAY
-    before = after
-  }
-  return found
-})
-
-const yearOf = (instant: number): number => new Date(instant * 1000).getUTCFullYear()
-
-const transitions = (zone: string, from: number, to: number): ReadonlyArray<Transition> => {
-  const years = Array.from({ length: yearOf(to) - yearOf(from) + 1 }, (_, i) => yearOf(from) + i)
-  return years.flatMap((year) => transitionsOfYear(`${zone} ${year}`)).filter(({ at }) => from <= at && at <= to)
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // days and fields
@@ -785,6 +710,18 @@ const itAgrees = <Fields>(
   }
 }
 
+const CENTRE = 2026
+const FIRST = Date.UTC(CENTRE - 2, 0, 1) / 1000
+const LAST = Date.UTC(CENTRE + 3, 0, 1) / 1000
+
+/** Some hours, or all of them, and some minutes of each day. */
+const ofTimes = (hours: ReadonlySet<number> | undefined, minutes: ReadonlyArray<number>): Calendar => ({
+  day: () => true,
+  hours: table(DOMAINS.hour, (hour) => hours?.has(hour) ?? true),
+  minutes: table(DOMAINS.minute, (minute) => minutes.includes(minute)),
+  seconds: table(DOMAINS.second, (second) => second === 0)
+})
+
 describe("the oracle", () => {
   it.each(NOTABLE)("knows that %s changes at %s", (zone, at, before, after) => {
     const found = transitionsOfYear(`${zone} ${at.slice(0, 4)}`)
@@ -801,4 +738,25 @@ describe("the oracle", () => {
   itAgrees("agrees with crontab in both directions under all policies", CrontabCases, ({ fields, window }) =>
     compare(window, crontabCalendar(fields), (policies) => Trigger.crontab(crontabText(fields), policies))
   )
+
+  it(`agrees with cron at every transition of every zone within two years of ${CENTRE}`, () => {
+    let count = 0
+    for (const zone of Intl.supportedValuesOf("timeZone")) {
+      for (const { after, at, before } of transitions(zone, FIRST, LAST)) {
+        count++
+        // The hours in which the clock jumps, and the nights on both sides.
+        const hours = [at + before, at + after].map((local) => Math.floor((((local % DAY) + DAY) % DAY) / 3600))
+        const nightly = { hour: [...new Set([...hours, 0])].join(), minute: "0,30" }
+        compare(
+          { zone, from: at - 1.2 * DAY, to: at + 1.2 * DAY },
+          ofTimes(new Set([...hours, 0]), [0, 30]),
+          (policies) => Trigger.cron({ ...nightly, ...policies })
+        )
+        compare({ zone, from: at - 3 * 3600, to: at + 3 * 3600 }, ofTimes(undefined, [0, 15, 30, 45]), (policies) =>
+          Trigger.cron({ minute: "*/15", ...policies })
+        )
+      }
+    }
+    assert.isAbove(count, 500)
+  }, 120_000)
 })

@@ -37,6 +37,7 @@ const program = Effect.gen(function* () {
 const name = process.argv[2]!
 const live = Scheduler.layer().pipe(Layer.provide(Layer.mergeAll(layers[name]!, JobStore.layerMemory, ProbeLive)))
 await Effect.runPromise(Effect.provide(program, live))
-// A handle is closed in the turn after that in which its end is told.
-await setTimeout(10)
+// A handle is closed some turns after its end is told, and what loads modules may still read one. What stays is left.
+const left = () => process.getActiveResourcesInfo().filter((resource) => resource !== "Timeout")
+for (let i = 0; i < 100 && left().some((resource) => resource !== "PipeWrap"); i++) await setTimeout(20)
 console.log(JSON.stringify(process.getActiveResourcesInfo()))
