@@ -1,7 +1,7 @@
 /** What must hold of the SQL job store when its connection breaks at any statement of any operation. */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit } from "effect"
+import { Cause, DateTime, Duration, Effect, Exit } from "effect"
 import { at, failed, lease, make, succeeded, work } from "../src/ConformanceWorld.ts"
 import * as Job from "../src/Job.ts"
 import type * as JobStore from "../src/JobStore.ts"
@@ -110,10 +110,8 @@ const operations: Readonly<Record<string, Perform>> = {
   "claim and start": (store, node) =>
     store.claim({ now: NOW, limit: 100, start: { node, tasks, room: new Map([[executor, 100]]) } }),
   start: (store, node) => store.start({ node, now: NOW, limit: 100, tasks, executor }),
-  settle: (store) =>
-    Effect.flatMap(store.runs({ states: ["Running"] }), (runs) =>
-      store.settle(runs.filter(Run.isRunning).map(settlement), NOW)
-    ),
+  settle: (store) => settleEarlier(store),
+  "settle and start": (store, node) => settleEarlier(store, { node, tasks, room: new Map([[executor, 100]]) }),
   report: (store) =>
     Effect.flatMap(store.runs({ states: ["Running"] }), (runs) =>
       store.report(runs.filter(Run.isRunning).map((run) => ({ run, progress: { done: 1 } })))
@@ -140,6 +138,13 @@ const operations: Readonly<Record<string, Perform>> = {
   renew: (store, node) => store.renew({ node, now: NOW, lease: Duration.hours(1) }),
   release: (store, node) => store.release(node)
 }
+
+/** Ends all runs that had started before, and then starts others if it is told to. */
+const settleEarlier = (store: Store, start?: JobStore.Start) =>
+  Effect.flatMap(store.runs({ states: ["Running"] }), (runs) => {
+    const earlier = runs.filter(Run.isRunning).filter(({ state }) => DateTime.lessThan(state.startedAt, NOW))
+    return store.settle(earlier.map(settlement), NOW, start)
+  })
 
 const settlement = (run: Run.Running, index: number) => ({
   run,

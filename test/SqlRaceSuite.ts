@@ -45,7 +45,7 @@ const verbs = (
   store.claim({ now, limit: 20 }),
   store.claim({ now, limit: 20, start: { node, tasks, room: new Map([[executor, 10]]) } }),
   Effect.flatMap(store.start({ node, now, limit: 10, tasks, executor }), (steps) =>
-    store.settle(settlements(steps.map(({ run }) => run)), now)
+    store.settle(settlements(steps.map(({ run }) => run)), now, { node, tasks, room: new Map([[executor, 5]]) })
   ),
   Effect.flatMap(store.start({ node, now, limit: 10, tasks, executor }), (steps) =>
     store.settle(settlements(steps.map(({ run }) => run).toReversed(), { _tag: "Interrupted" }), now)
