@@ -289,9 +289,16 @@ export const decode = <T extends ServiceTypes>(
 ): Effect.Effect<Configuration<T>, InvalidConfig> => {
   const read = Schema.decodeUnknownEither(schema(types), { errors: "all", onExcessProperty: "error" })(input)
   const refused = Either.isLeft(read) ? ConfigIssue.fromParseError(read.left) : []
-  const issues = [...refused, ...contradictions(withBuiltIn(types), input)]
+  const told = (types as ServiceTypes) === noTypes ? refused.map(withHint) : refused
+  const issues = [...told, ...contradictions(withBuiltIn(types), input)]
   return Either.isRight(read) && issues.length === 0 ? Effect.succeed(read.right) : new InvalidConfig({ issues })
 }
+
+/** A type that is refused may be one that nobody gave. */
+const withHint = ({ message, path }: ConfigIssue.Issue): ConfigIssue.Issue =>
+  /^(stores|executors)\.[^.]*\.type$/.test(path)
+    ? { path, message: `${message}; other types have to be given, such as SchedulerConfig.types` }
+    : { path, message }
 
 type Keyed = Readonly<Record<string, unknown>>
 

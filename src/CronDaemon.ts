@@ -1,6 +1,6 @@
 /**
  * A cron that does not forget: schedules the lines of a crontab(5) file as jobs that run shell commands, keeps them and
- * their history in SQLite, and shows what happens.
+ * their history in a store, and shows what happens.
  *
  * @since 0.1.0
  */
@@ -8,39 +8,27 @@ import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as Path from "@effect/platform/Path"
 import * as Terminal from "@effect/platform/Terminal"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Console from "effect/Console"
-import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { constants } from "node:os"
+import process from "node:process"
+import { CannotStart } from "./ConfigFile.ts"
 import * as Crontab from "./Crontab.ts"
-import * as Executor from "./Executor.ts"
 import type * as Job from "./Job.ts"
-import type { JobStore } from "./JobStore.ts"
-import type { Policy } from "./Policy.ts"
 import { RunContext } from "./RunContext.ts"
 import * as RunTable from "./RunTable.ts"
 import * as Scheduler from "./Scheduler.ts"
-import type { StoreError } from "./SchedulerError.ts"
+import * as SchedulerConfig from "./SchedulerConfig.ts"
 import type { SchedulerEvent } from "./SchedulerEvent.ts"
-import * as SqlJobStore from "./SqlJobStore.ts"
 import * as Task from "./Task.ts"
-
-/**
- * What stands in the way of a start, for the person at the command line.
- *
- * @since 0.1.0
- * @category errors
- */
-export class CannotStart extends Data.TaggedError("CannotStart")<{ readonly message: string }> {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the shell
@@ -98,7 +86,11 @@ const ofRun = (run: RunContext["Type"]): Record<string, string> => ({
   SCHEDULER_ATTEMPT: String(run.attempt)
 })
 
+/** The processes of the commands that are under way. */
+type Processes = Set<number>
+
 const runShell = (
+  processes: Processes,
   payload: Task.Payload<typeof Shell>
 ): Effect.Effect<
   { readonly output: string },
@@ -107,23 +99,29 @@ const runShell = (
 > =>
   Effect.gen(function* () {
     const environment = { ...payload.environment, ...ofRun(yield* RunContext) }
-    const process = yield* Command.start(toCommand({ ...payload, environment }))
-    const written = Stream.merge(process.stdout, process.stderr).pipe(
+    const shell = yield* start(processes, toCommand({ ...payload, environment }))
+    const written = Stream.merge(shell.stdout, shell.stderr).pipe(
       Stream.decodeText(),
       Stream.runFold("", (tail, text) => (tail + text).slice(-OUTPUT))
     )
-    const [exitCode, output] = yield* Effect.all([process.exitCode, written], { concurrency: 2 })
+    const [exitCode, output] = yield* Effect.all([shell.exitCode, written], { concurrency: 2 })
     return exitCode === 0 ? { output } : yield* new ShellFailed({ exitCode, output })
   }).pipe(Effect.catchAll(toShellFailed))
 
+/** Starts a command that is known among those under way until it has ended. */
+const start = (processes: Processes, command: Command.Command) =>
+  Effect.suspend(() => {
+    let pid = 0
+    const forget = Effect.addFinalizer(() => Effect.sync(() => processes.delete(pid)))
+    const started = Effect.tap(Command.start(command), (shell) => {
+      pid = shell.pid
+      processes.add(pid)
+    })
+    return Effect.zipRight(forget, Effect.uninterruptible(started))
+  })
+
 const toShellFailed = (error: ShellFailed | PlatformError): Effect.Effect<never, ShellFailed> =>
   Effect.fail(error instanceof ShellFailed ? error : new ShellFailed({ exitCode: 127, output: error.message }))
-
-/**
- * @since 0.1.0
- * @category shell
- */
-export const ShellLive = Task.toLayer(Shell, runShell)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the daemon
@@ -136,44 +134,15 @@ export const ShellLive = Task.toLayer(Shell, runShell)
 export interface Options {
   /** The crontab(5) file, in the form of a user's: no user column. */
   readonly file: string
-  /** The SQLite file; made if it is not there. */
-  readonly database: string
-  readonly coalesce: Policy["coalesce"]
-  readonly misfireGraceTime: Duration.Duration
-  /** How many commands run at the same time. */
-  readonly concurrency: number
-  /** How long after the death of a daemon the next one takes over the commands that were under way. */
-  readonly lease: Duration.Duration
+  /** Where the jobs are kept and how they run. */
+  readonly config: SchedulerConfig.SchedulerConfig
+  /** What they are kept in, for people. */
+  readonly keptIn: string
 }
 
 /**
- * The store in a SQLite file, which is made if it is not there unless it `mustExist`.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerStore = (
-  database: string,
-  { mustExist = false, ...options }: SqlJobStore.Options & { readonly mustExist?: boolean } = {}
-): Layer.Layer<JobStore, StoreError | CannotStart, FileSystem.FileSystem | Path.Path> =>
-  Layer.unwrapEffect(
-    Effect.gen(function* () {
-      const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
-      const needed = mustExist ? path.resolve(database) : path.dirname(path.resolve(database))
-      if (!(yield* Effect.orElseSucceed(fs.exists(needed), () => false))) {
-        return yield* new CannotStart({ message: `The database cannot be opened: ${needed} does not exist` })
-      }
-      const client = SqliteClient.layer({ filename: database }).pipe(
-        Layer.catchAllCause((cause) =>
-          Layer.fail(new CannotStart({ message: `The database ${database} cannot be opened: ${String(cause)}` }))
-        )
-      )
-      return SqlJobStore.layer(options).pipe(Layer.provide(client))
-    })
-  )
-
-/**
- * Runs a crontab until it is interrupted: its bad lines are reported, its good ones run.
+ * Runs a crontab until it is interrupted: its bad lines are reported, its good ones run. A signal lets what is under way
+ * end, as long as the configuration waits for it; a second signal kills it, and ends the process at once.
  *
  * @since 0.1.0
  * @category daemon
@@ -183,15 +152,56 @@ export const run = (options: Options) =>
     const { entries, problems } = yield* read(options.file)
     for (const problem of problems) yield* Console.error(Crontab.format(options.file, problem))
     if (entries.length === 0) return yield* new CannotStart({ message: `${options.file}: no line of it can be run` })
-    yield* Effect.provide(work(options, entries), layer(options))
-  })
+    const processes: Processes = new Set()
+    yield* heedSignals(options.config, processes)
+    yield* Effect.provide(work(options, entries), layer(options, processes))
+  }).pipe(Effect.scoped)
 
-const layer = (options: Options) =>
-  Scheduler.layer({ autoStart: false, drain: "10 seconds" }).pipe(
-    Layer.provide(ShellLive),
-    Layer.provide(Executor.layerFiber({ concurrency: options.concurrency })),
-    Layer.provide(layerStore(options.database, { lease: options.lease }))
+const layer = ({ config }: Options, processes: Processes) =>
+  Layer.provide(
+    SchedulerConfig.layer({ ...config, autoStart: false }),
+    Task.toLayer(Shell, (payload) => runShell(processes, payload))
   )
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const
+
+/** That the first signal interrupts the program is up to whoever runs it. */
+const heedSignals = (config: SchedulerConfig.SchedulerConfig, processes: Processes) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      let isFirst = true
+      const onSignal = (signal: (typeof SIGNALS)[number]) => {
+        if (!isFirst) return endAtOnce(signal, processes)
+        isFirst = false
+        if (processes.size > 0) console.error(farewell(config, processes.size))
+      }
+      for (const signal of SIGNALS) process.on(signal, onSignal)
+      return onSignal
+    }),
+    (onSignal) =>
+      Effect.sync(() => {
+        for (const signal of SIGNALS) process.off(signal, onSignal)
+      })
+  )
+
+const farewell = ({ drain }: SchedulerConfig.SchedulerConfig, count: number): string => {
+  const commands = count === 1 ? "1 command" : `${count} commands`
+  const most = typeof drain === "boolean" ? "" : `, at most ${Duration.format(drain)}`
+  return `${drain === false ? "ends" : "waits for"} ${commands}${most}; a second signal ends everything at once`
+}
+
+/** What is under way here is taken over by the next daemon when the lease is over. */
+const endAtOnce = (signal: (typeof SIGNALS)[number], processes: Processes): never => {
+  for (const pid of processes) {
+    try {
+      // Each leads a group of its own.
+      process.kill(-pid, "SIGKILL")
+    } catch {
+      // It has just ended.
+    }
+  }
+  process.exit(128 + constants.signals[signal])
+}
 
 const read = (file: string): Effect.Effect<Crontab.Crontab, CannotStart, FileSystem.FileSystem> =>
   FileSystem.FileSystem.pipe(
@@ -206,13 +216,10 @@ const work = (options: Options, entries: ReadonlyArray<Crontab.Entry>) =>
   Effect.gen(function* () {
     const scheduler = yield* Scheduler.Scheduler
     const events = yield* scheduler.subscribe
-    const { absent, added, unchanged, updated } = yield* scheduler.reconcile(
-      GROUP,
-      entries.map((entry) => declare(options, entry))
-    )
+    const { absent, added, unchanged, updated } = yield* scheduler.reconcile(GROUP, entries.map(declare))
     yield* Console.error(
       `${options.file}: ${entries.length} jobs, ${added.length} new, ${updated.length} changed, ` +
-        `${unchanged.length} unchanged, ${absent.length} gone; kept in ${options.database}`
+        `${unchanged.length} unchanged, ${absent.length} gone; kept in ${options.keptIn}`
     )
     const schedules = new Map(entries.map(({ id, schedule }) => [id, schedule]))
     const jobs = yield* scheduler.list({ group: GROUP })
@@ -223,14 +230,12 @@ const work = (options: Options, entries: ReadonlyArray<Crontab.Entry>) =>
 // One group for whatever file: a database holds the jobs of the crontab that was started on it last.
 const GROUP = "crontab"
 
-const declare = (options: Options, entry: Crontab.Entry): Scheduler.Declaration =>
+const declare = (entry: Crontab.Entry): Scheduler.Declaration =>
   Scheduler.job(Shell, {
     id: entry.id,
     name: entry.command,
     trigger: entry.trigger,
-    payload: { command: entry.command, input: entry.input ?? null, environment: entry.environment },
-    coalesce: options.coalesce,
-    misfireGraceTime: options.misfireGraceTime
+    payload: { command: entry.command, input: entry.input ?? null, environment: entry.environment }
   })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -33,18 +33,18 @@ const until = async (isDone: () => boolean, seconds = 60): Promise<void> => {
 
 class Daemon {
   readonly child: ChildProcess
+  /** Its exit code. */
+  readonly ended: Promise<number | null>
   output = ""
-  constructor(file: string, database: string, ...rest: ReadonlyArray<string>) {
-    this.child = spawn(process.execPath, [...args, "run", file, "--db", database, ...rest], {
-      env: { ...process.env, TZ: "UTC" }
-    })
+  constructor(...words: ReadonlyArray<string>) {
+    this.child = spawn(process.execPath, [...args, "run", ...words], { env: { ...process.env, TZ: "UTC" } })
     this.child.stdout!.on("data", (data) => (this.output += data))
     this.child.stderr!.on("data", (data) => (this.output += data))
+    this.ended = new Promise((resolve) => this.child.once("exit", resolve))
   }
-  async end(signal: NodeJS.Signals): Promise<void> {
-    const ended = new Promise((resolve) => this.child.once("exit", resolve))
+  end(signal: NodeJS.Signals): Promise<number | null> {
     this.child.kill(signal)
-    await ended
+    return this.ended
   }
 }
 
@@ -81,7 +81,7 @@ describe("effect-scheduler run", () => {
       writeFileSync(file, Array.from({ length: JOBS }, (_, i) => line(i)).join(""))
       writeFileSync(log, "")
 
-      const first = new Daemon(file, database)
+      const first = new Daemon(file, "--db", database)
       await until(() => first.output.includes("next"))
       await first.end("SIGKILL")
       const db = new Sqlite(database)
@@ -92,12 +92,12 @@ describe("effect-scheduler run", () => {
       const ended = () =>
         query<{ n: number }>(database, "SELECT COUNT(*) n FROM scheduler_runs WHERE state = 'Succeeded'")[0]!.n
       for (const enough of [40, 120, 200]) {
-        const daemon = new Daemon(file, database, "--coalesce", "all", "--lease", "2 seconds")
+        const daemon = new Daemon(file, "--db", database, "--coalesce", "all", "--lease", "2 seconds")
         await until(() => ended() >= enough)
         await daemon.end("SIGKILL")
       }
       assert.isBelow(ended(), JOBS * MISSED, "the last kill came too late to be in the middle")
-      const last = new Daemon(file, database, "--coalesce", "all", "--lease", "2 seconds")
+      const last = new Daemon(file, "--db", database, "--coalesce", "all", "--lease", "2 seconds")
       await until(() => ended() >= JOBS * MISSED)
       await last.end("SIGTERM")
 
@@ -130,7 +130,7 @@ describe("effect-scheduler run", () => {
     inFolder(async (folder) => {
       const [file, database] = [join(folder, "crontab"), join(folder, "jobs.sqlite")]
       writeFileSync(file, "@reboot echo hello; exit 3\n61 * * * * echo never\n* * * * *\n")
-      const daemon = new Daemon(file, database)
+      const daemon = new Daemon(file, "--db", database)
       await until(() => daemon.output.includes("FAILED"))
       await daemon.end("SIGTERM")
       assert.include(daemon.output, `${file}:2:1: 61 is out of range; expected 0-59`)
@@ -145,7 +145,7 @@ describe("effect-scheduler run", () => {
         query<{ id: string; next_run_at: number }>(database, "SELECT id, next_run_at FROM scheduler_jobs ORDER BY id")
       const runOnce = async (text: string) => {
         writeFileSync(file, text)
-        const daemon = new Daemon(file, database)
+        const daemon = new Daemon(file, "--db", database)
         await until(() => daemon.output.includes("next"))
         await daemon.end("SIGTERM")
         return daemon.output
@@ -189,6 +189,140 @@ describe("effect-scheduler run", () => {
     }))
 })
 
+/** Whether a process is there. */
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+const states = (database: string) => rows(database).map(({ attempt, state }) => `${state} ${attempt}`)
+
+describe("effect-scheduler run and signals", () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    it(`waits for commands under way at a ${signal}, and leaves nothing undone`, () =>
+      inFolder(async (folder) => {
+        const [file, database, log] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "log")]
+        writeFileSync(file, `@reboot echo begun > ${log}; sleep 2; echo done >> ${log}\n`)
+        const daemon = new Daemon(file, "--db", database)
+        await until(() => existsSync(log))
+        assert.strictEqual(await daemon.end(signal), 0)
+        assert.include(daemon.output, "waits for 1 command, at most 10s; a second signal ends everything at once")
+        assert.strictEqual(readFileSync(log, "utf8"), "begun\ndone\n")
+        assert.deepStrictEqual(states(database), ["Succeeded 1"])
+        assert.deepStrictEqual(query(database, "SELECT id FROM scheduler_nodes"), [])
+      }))
+  }
+
+  it("ends at once at a second signal, with every process that it started, and leaves its runs to the next", () =>
+    inFolder(async (folder) => {
+      const [file, database] = [join(folder, "crontab"), join(folder, "jobs.sqlite")]
+      const [pid, again] = [join(folder, "pid"), join(folder, "again")]
+      // It heeds no polite request, and has a child of its own.
+      const stubborn = `trap "" TERM; echo $$ > ${pid}; sleep 600 & echo $! >> ${pid}; while true; do sleep 1; done`
+      writeFileSync(file, `@reboot test $SCHEDULER_ATTEMPT = 2 && echo done > ${again} || { ${stubborn}; }\n`)
+      const daemon = new Daemon(file, "--db", database, "--lease", "2 seconds")
+      const pids = () => (existsSync(pid) ? readFileSync(pid, "utf8").trim().split("\n").map(Number) : [])
+      await until(() => pids().length === 2)
+      daemon.child.kill("SIGINT")
+      await until(() => daemon.output.includes("waits for 1 command"))
+      const asked = performance.now()
+      assert.strictEqual(await daemon.end("SIGTERM"), 128 + 15)
+      assert.isBelow(performance.now() - asked, 5000)
+      await until(() => !pids().some(isAlive), 5)
+      assert.deepStrictEqual(states(database), ["Running 1"])
+      const next = new Daemon(file, "--db", database, "--lease", "2 seconds")
+      await until(() => existsSync(again))
+      await next.end("SIGTERM")
+      assert.deepStrictEqual(states(database), ["Succeeded 2"])
+    }))
+
+  it("interrupts what takes longer than its configuration waits, and gives it back", () =>
+    inFolder(async (folder) => {
+      const [file, database, pid] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "pid")]
+      const config = join(folder, "config.json")
+      writeFileSync(config, JSON.stringify({ stores: sqlite(database), drain: "1 second" }))
+      writeFileSync(file, `@reboot echo $$ > ${pid}; exec sleep 600\n`)
+      const daemon = new Daemon(file, "--config", config)
+      await until(() => existsSync(pid) && readFileSync(pid, "utf8") !== "")
+      assert.strictEqual(await daemon.end("SIGTERM"), 0)
+      assert.include(daemon.output, "at most 1s;")
+      assert.isFalse(isAlive(Number(readFileSync(pid, "utf8"))))
+      assert.deepStrictEqual(states(database), ["Pending 1"])
+    }))
+})
+
+const sqlite = (filename: string) => ({ default: { type: "sqlite", filename } })
+
+describe("effect-scheduler run --config", () => {
+  const example = (name: string) => fileURLToPath(new URL(`../docs/examples/${name}`, import.meta.url))
+
+  it("keeps jobs where the file says, with its defaults, and lets the environment say more", () =>
+    inFolder(async (folder) => {
+      const [file, config, database] = ["crontab", "config.yaml", "jobs.sqlite"].map((name) => join(folder, name))
+      writeFileSync(
+        config!,
+        `stores:\n  default: { type: sqlite, filename: nowhere/jobs.sqlite }\ndefaults: { coalesce: all, maxInstances: 3 }\n`
+      )
+      writeFileSync(file!, "@reboot echo hello\n0 0 1 1 * echo stays\n")
+      process.env.CRON_TEST_STORES_DEFAULT_FILENAME = database
+      const daemon = new Daemon(file!, "--config", config!, "--env", "CRON_TEST")
+      delete process.env.CRON_TEST_STORES_DEFAULT_FILENAME
+      await until(() => daemon.output.includes("ok"))
+      await daemon.end("SIGTERM")
+      assert.include(daemon.output, `kept in the default store of ${config} and CRON_TEST_*`)
+      const [job] = query<{ definition: string }>(database!, "SELECT definition FROM scheduler_jobs")
+      assert.deepInclude(JSON.parse(job!.definition).policy, { coalesce: "all", maxInstances: 3 })
+    }))
+
+  it("prints what holds without its secrets, and the history of its store", () =>
+    inFolder((folder) => {
+      const [config, database] = [join(folder, "config.json"), join(folder, "jobs.sqlite")]
+      const stores = { ...sqlite(database), archive: { type: "mysql", url: "mysql://app:s3cret@db/jobs" } }
+      writeFileSync(config, JSON.stringify({ stores }))
+      const { status, stdout } = cli("config", config)
+      assert.strictEqual(status, 0)
+      const shown = JSON.parse(stdout)
+      assert.deepInclude(shown.stores.archive, { url: "mysql://app:<redacted>@db/jobs", lease: "15 seconds" })
+      assert.deepInclude(shown, { drain: "10 seconds", eventBuffer: 16_384 })
+      writeFileSync(config, JSON.stringify({ stores: sqlite(database) }))
+      assert.strictEqual(cli("history", "--config", config).stdout, "no runs\n")
+    }))
+
+  it("shows an example that is right", () => {
+    const { status, stderr, stdout } = cli("config", example("scheduler.yaml"))
+    assert.strictEqual(status, 0, stderr)
+    const { defaults, executors, stores } = JSON.parse(stdout)
+    assert.deepStrictEqual(Object.keys(stores), ["default", "archive"])
+    assert.deepStrictEqual(Object.keys(executors), ["default", "pool"])
+    assert.deepInclude(defaults, { coalesce: "all", maxInstances: 3 })
+  })
+
+  it("refuses what is wrong with it in as many lines", { timeout: 60_000 }, () =>
+    inFolder((folder) => {
+      const [crontab, wrong] = [join(folder, "crontab"), join(folder, "wrong.yml")]
+      writeFileSync(crontab, "* * * * * true\n")
+      writeFileSync(wrong, "stores:\n  default: { type: memory, histroy: 1 }\ndrian: true\n")
+      const refusals = [
+        [
+          ["run", crontab, "--config", wrong],
+          /wrong\.yml: .*\n {2}drian: unknown.*\n {2}stores\.default\.histroy: unknown/
+        ],
+        [["history", "--config", wrong, "--db", "a"], /--db: that is for the configuration to say/],
+        [["config"], /config needs a file, or --env, or both/]
+      ] as const
+      for (const [words, message] of refusals) {
+        const { status, stderr, stdout } = cli(...words)
+        assert.notStrictEqual(status, 0, words.join(" "))
+        assert.match(stderr + stdout, message)
+        assert.notInclude(stderr, "    at ", "a stack trace")
+      }
+    })
+  )
+})
+
 describe("effect-scheduler next", () => {
   it("explains an expression and prints its next fire times with offsets", () => {
     const { status, stdout } = cli("next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2026-03-27", "-n", "4")
@@ -211,6 +345,7 @@ describe("effect-scheduler --help", () => {
   it("names every command", () => {
     const { status, stdout } = cli("--help")
     assert.strictEqual(status, 0)
-    for (const name of ["run", "next", "history", "--db", "--grace", "--lease", "--tz"]) assert.include(stdout, name)
+    for (const name of ["run", "next", "history", "config", "--db", "--config", "--env", "--grace", "--lease", "--tz"])
+      assert.include(stdout, name)
   })
 })
