@@ -311,9 +311,12 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
     yield* compareClocks(self, now)
     yield* receive(self, now)
     yield* renew(self, now)
-    yield* settleEnded(self, now)
+    const isClaiming = mayOverlap(self)
+    yield* isClaiming
+      ? Effect.all([settleEnded(self, now), claimDue(self, now)], { concurrency: 2, discard: true })
+      : settleEnded(self, now)
     if (mustAsk(self, now)) yield* lookAhead(self, now)
-    if (state.mode === "Running") yield* carryOut(self, now)
+    if (state.mode === "Running") yield* carryOut(self, now, isClaiming)
     SchedulerMetrics.running.unsafeUpdate(self.attempts.size, [])
     yield* clean(self, now)
     if (isDrained(self)) return yield* stop(self)
@@ -321,14 +324,23 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
     decideWake(self, now)
   })
 
-const carryOut = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+/**
+ * In a flood the store settles what ended while it claims what comes next: one of them waits for the database while the other
+ * one computes. They meet as two nodes would. A store in memory has nothing to wait for.
+ */
+const mayOverlap = (self: Actor): boolean => {
+  const { ended, isFlooded, mode, node } = self.state
+  return isFlooded && mode === "Running" && node !== undefined && ended.length > 0 && Number.isFinite(trust(self))
+}
+
+const carryOut = (self: Actor, now: DateTime.Utc, hasClaimed: boolean): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
     const { node, storeFailures, wakes } = self.state
     if (node === undefined) return
     // A store that failed has recovered when it has done all that it is for, also where nothing is due.
     const isDue = (at: number) => at <= now.epochMillis || storeFailures > 0
     if (isDue(wakes.recover)) yield* recoverDead(self, now)
-    if (isDue(wakes.claim)) yield* claimDue(self, now)
+    if (!hasClaimed && isDue(wakes.claim)) yield* claimDue(self, now)
     if (isDue(self.state.wakes.start)) yield* startReady(self, now)
   })
 

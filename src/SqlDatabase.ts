@@ -13,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import * as PgArray from "./PgArray.ts"
 import { JobExists, JobNotFound, RunNotFound, StoreError } from "./SchedulerError.ts"
 import type * as SqlMigrations from "./SqlMigrations.ts"
 
@@ -258,8 +259,13 @@ const padded = <A>({ isMysql }: Database, values: ReadonlyArray<A>): ReadonlyArr
  * @since 0.1.0
  * @category statements
  */
-export const isOneOf = (db: Database, column: string, values: ReadonlyArray<string>): Fragment =>
-  values.length === 0 ? db.sql`1 = 0` : db.sql`${db.sql.in(column, padded(db, values))}`
+export const isOneOf = (db: Database, column: string, values: ReadonlyArray<string>): Fragment => {
+  const { dialect, sql } = db
+  if (values.length === 0) return sql`1 = 0`
+  return dialect === "pg"
+    ? sql`${sql(column)} = ANY(${PgArray.toText(values)}::text[])`
+    : sql`${sql.in(column, padded(db, values))}`
+}
 
 /**
  * The end of a query that gives so many rows at most, from an offset on.
@@ -316,12 +322,31 @@ const TYPES: Readonly<Record<string, ReadonlySet<string>>> = {
 const typeOf = (column: string): string =>
   Object.keys(TYPES).find((type) => TYPES[type]?.has(column) === true) ?? "text"
 
-/** Rows as one parameter for each column, so that the text of a statement is the same for one and for many. */
-const unnest = ({ sql }: Database, columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Fragment => {
-  const arrays = columns.map(
-    (column) => sql`${rows.map((row) => row[column]) as never}::${sql.literal(`${typeOf(column)}[]`)}`
-  )
-  return sql`unnest(${sql.csv(arrays)})`
+/** Rows in a statement of PostgreSQL. */
+interface Rowset {
+  /** What there is a row of for each of them. */
+  readonly from: Fragment
+  readonly valueOf: (column: string) => Fragment
+}
+
+/**
+ * Rows as one parameter for each column, however many there are: as an array, or as what is the same in all rows. The key is
+ * in `v`.
+ */
+const toRowset = ({ sql }: Database, key: string, columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Rowset => {
+  const differing = columns.filter((column) => column === key || rows.some((row) => row[column] !== rows[0]?.[column]))
+  const arrays = differing.map((column) => {
+    const text = PgArray.toText(rows.map((row) => row[column] as PgArray.Element))
+    return sql`${text}::${sql.literal(`${typeOf(column)}[]`)}`
+  })
+  const isDiffering = new Set(differing)
+  return {
+    from: sql`unnest(${sql.csv(arrays)}) AS v (${listed(sql, differing)})`,
+    valueOf: (column) =>
+      isDiffering.has(column)
+        ? sql`${sql(`v.${column}`)}`
+        : sql`${rows[0]?.[column] as PgArray.Element}::${sql.literal(typeOf(column))}`
+  }
 }
 
 const listed = (sql: SqlClient.SqlClient, columns: ReadonlyArray<string>): Fragment =>
@@ -332,7 +357,8 @@ const insertInto = (db: Database, table: string, rows: ReadonlyArray<Row>): Frag
   const { dialect, sql } = db
   if (dialect !== "pg") return sql`INSERT INTO ${sql(table)} ${sql.insert([...rows])}`
   const columns = Object.keys(rows[0]!)
-  return sql`INSERT INTO ${sql(table)} (${listed(sql, columns)}) SELECT * FROM ${unnest(db, columns, rows)}`
+  const { from, valueOf } = toRowset(db, "id", columns, rows)
+  return sql`INSERT INTO ${sql(table)} (${listed(sql, columns)}) SELECT ${sql.csv(columns.map(valueOf))} FROM ${from}`
 }
 
 /**
@@ -387,7 +413,9 @@ export const overwrite = (
   rows: ReadonlyArray<Row>
 ): Effect.Effect<ReadonlyArray<unknown>, SqlError> => {
   const { dialect, sql } = db
-  if (dialect === "pg") return update(db, table, key, columns, rows, sql.literal(""))
+  if (dialect === "pg") {
+    return update(db, table, key, columns, toRowset(db, key, [key, ...columns], rows), sql.literal(""))
+  }
   const values = columns.map((column) =>
     db.isMysql ? `${column} = VALUES(${column})` : `${column} = excluded.${column}`
   )
@@ -396,24 +424,21 @@ export const overwrite = (
 }
 
 const update = (
-  db: Database,
+  { sql }: Database,
   table: string,
   key: string,
   columns: ReadonlyArray<string>,
-  rows: ReadonlyArray<Row>,
+  { from, valueOf }: Rowset,
   and: Fragment
 ) => {
-  const { sql } = db
-  const all = [key, ...columns]
-  const set = columns.filter((column) => column !== "held")
-  const values = set.map((column) => sql`${sql(column)} = ${sql(`v.${column}`)}`)
+  const values = columns.map((column) => sql`${sql(column)} = ${valueOf(column)}`)
   return sql<{ readonly id: string }>`UPDATE ${sql(table)} AS t SET ${sql.csv(values)}
-    FROM ${unnest(db, all, rows)} AS v (${listed(sql, all)}) WHERE ${sql(`t.${key}`)} = ${sql(`v.${key}`)} ${and}`
+    FROM ${from} WHERE ${sql(`t.${key}`)} = ${valueOf(key)} ${and}`
 }
 
 /**
- * Overwrites rows in one statement where they are still as a condition says, with the column `held` of `v` beside those of
- * the table `t`; gives the ids of those that were. In PostgreSQL alone.
+ * Overwrites rows in one statement where the table `t` is still as a condition says of what each row holds in the column
+ * `held`; gives the ids of those that were. In PostgreSQL alone.
  *
  * @since 0.1.0
  * @category statements
@@ -423,6 +448,8 @@ export const overwriteHeld = (
   table: string,
   columns: ReadonlyArray<string>,
   rows: ReadonlyArray<Row>,
-  isHeld: Fragment
-): Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError> =>
-  update(db, table, "id", columns, rows, db.sql`AND ${isHeld} RETURNING t.id AS id`)
+  isHeld: (held: Fragment) => Fragment
+): Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError> => {
+  const rowset = toRowset(db, "id", ["id", "held", ...columns], rows)
+  return update(db, table, "id", columns, rowset, db.sql`AND ${isHeld(rowset.valueOf("held"))} RETURNING t.id AS id`)
+}

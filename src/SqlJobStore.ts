@@ -14,6 +14,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Job from "./Job.ts"
 import * as JobStore from "./JobStore.ts"
@@ -78,7 +79,7 @@ type Store = JobStore.JobStore["Type"]
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<Store, StoreError, SqlClient.SqlClient> =>
+export const make = (options: Options = {}): Effect.Effect<Store, StoreError, SqlClient.SqlClient | Scope.Scope> =>
   Effect.gen(function* () {
     const prefix = options.prefix ?? "scheduler_"
     const lease = Duration.decode(options.lease ?? "15 seconds")
@@ -90,7 +91,7 @@ export const make = (options: Options = {}): Effect.Effect<Store, StoreError, Sq
     const client = yield* SqlClient.SqlClient
     const names = SqlMigrations.tables(prefix, options.schema)
     const database = SqlDatabase.make(client.withoutTransforms(), names, { any: lease, step: renewal })
-    const signal = SqlSignal.make(client, names.jobs)
+    const signal = yield* SqlSignal.make(client, names.jobs)
     const hub = yield* PubSub.sliding<void>(1)
     const own = Stream.fromPubSub(hub)
     const all = operations(database, Effect.asVoid(hub.publish(undefined)), signal, maxClockSkew)
@@ -550,7 +551,8 @@ const restAll = (
   now: DateTime.Utc
 ): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, SqlError> =>
   Effect.gen(function* () {
-    const jobs = claimed.map(({ next }) => next).filter(Job.isFinished)
+    const idle = claimed.filter(({ runs }) => !runs.some(Run.isLive))
+    const jobs = idle.map(({ next }) => next).filter(Job.isFinished)
     const loads = yield* SqlRuns.loadsOf(db, jobs)
     const rests = new Map(jobs.filter(({ id }) => !loads.has(id)).map((job) => [job.id, rest(job, now)]))
     yield* layToRest(db, [...rests.values()], now)
@@ -762,4 +764,4 @@ const recover = (
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<JobStore.JobStore, StoreError, SqlClient.SqlClient> =>
-  Layer.effect(JobStore.JobStore, make(options))
+  Layer.scoped(JobStore.JobStore, make(options))

@@ -60,12 +60,16 @@ export const holdOne = (db: Database, runId: string): Effect.Effect<Option.Optio
  * @since 0.1.0
  * @category holding
  */
-export const holdRunning = (db: Database, ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Run.Run>, Failure> =>
-  Effect.flatMap(
-    db.sql<SqlRows.RunRow>`SELECT * FROM ${db.sql(db.names.runs)} WHERE ${isOneOf(db, "id", ids)}
-      AND state = 'Running' ORDER BY id ${db.hold}`,
-    read
-  )
+export const holdRunning = (
+  db: Database,
+  ids: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+  if (ids.length === 0) return Effect.succeed([])
+  const { hold, names, sql } = db
+  const rows = sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE ${isOneOf(db, "id", ids)}
+    AND state = 'Running' ORDER BY id ${hold}`
+  return Effect.flatMap(rows, read)
+}
 
 /**
  * Holds runs that may start, with their jobs, if nobody else holds either.
@@ -179,10 +183,10 @@ interface Held {
  */
 export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect<ReadonlySet<string>, SqlError> => {
   if (db.dialect !== "pg" || all.length === 0) return Effect.succeed(new Set())
-  const isHeld = db.sql`t.attempt = v.held AND t.state = 'Running' AND t.cancel_node IS NULL`
+  const isHeld = (held: Fragment) => db.sql`t.attempt = ${held} AND t.state = 'Running' AND t.cancel_node IS NULL`
   const rows = all.map(({ attempt, owner, run }) => Object.assign(toRow(run, owner, 0), { held: attempt }))
   return Effect.map(
-    overwriteHeld(db, db.names.runs, [...CHANGING, "held"], rows, isHeld),
+    overwriteHeld(db, db.names.runs, CHANGING, rows, isHeld),
     (written) => new Set(written.map(({ id }) => id))
   )
 }

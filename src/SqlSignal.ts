@@ -7,7 +7,9 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 /**
@@ -20,7 +22,7 @@ import * as Stream from "effect/Stream"
 export interface Signal {
   /** Tells it with the transaction that the caller has open. */
   readonly sendWithin: Effect.Effect<void, SqlError>
-  /** Tells it now; callers at the same time are one hint. Who is told by nobody looks with the next poll. */
+  /** Tells it soon, without a wait. Who is told by nobody looks with the next poll. */
   readonly send: Effect.Effect<void>
   readonly received: Stream.Stream<void>
 }
@@ -50,20 +52,23 @@ const SETTLED = Duration.millis(100)
  * @since 0.1.0
  * @category constructors
  */
-export const make = (client: SqlClient.SqlClient, channel: string): Signal | undefined => {
-  if (!isListener(client) || channel.length >= LONGEST) return undefined
+export const make = (
+  client: SqlClient.SqlClient,
+  channel: string
+): Effect.Effect<Signal | undefined, never, Scope.Scope> => {
+  if (!isListener(client) || channel.length >= LONGEST) return Effect.succeed(undefined)
   const self = crypto.randomUUID()
   const notify = (sender: string) => Effect.asVoid(client`SELECT pg_notify(${channel}, ${sender})`)
-  return {
+  return Effect.map(teller(notify(self)), (send) => ({
     // A node knows of what it changes, but not of when the caller's own transaction ends.
     sendWithin: notify("anyone"),
-    send: onceAtATime(Effect.ignore(notify(self))),
+    send,
     received: listen(client, channel, self).pipe(
       Stream.catchAllCause(() => Stream.empty),
       Stream.repeat(Schedule.spaced(PAUSE)),
       Stream.buffer({ capacity: 1, strategy: "sliding" })
     )
-  }
+  }))
 }
 
 /** What others tell, until the connection is lost; once it stands there is a hint, for what was told before it did. */
@@ -75,31 +80,19 @@ const listen = (client: Listener, channel: string, self: string): Stream.Stream<
   return Stream.merge(Stream.as(others, undefined), Stream.concat(begun, Stream.fromEffect(watch)))
 }
 
-/** How often one caller tells it for others who come meanwhile. */
-const MOST = 10
+/** How long a hint may take: one that gets no answer must not keep others from being told of. */
+const TELLING = Duration.seconds(1)
 
 /**
- * Whoever comes while it is under way leaves it to do so once more for all of them: a database lets one transaction at a
- * time commit with such a hint in it.
+ * What tells it in a fiber of its own, so that nobody who changes something waits for that; what is wanted meanwhile is one
+ * hint more: a database lets one transaction at a time commit with such a hint in it. The last one is told before the scope
+ * ends.
  */
-const onceAtATime = (effect: Effect.Effect<void>): Effect.Effect<void> => {
-  let isUnderWay = false
-  let isWanted = false
-  return Effect.suspend(() => {
-    isWanted = true
-    if (isUnderWay) return Effect.void
-    isUnderWay = true
-    const again = Effect.suspend(() => {
-      isWanted = false
-      return effect
-    })
-    return Effect.repeat(again, { while: () => isWanted, times: MOST }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          isUnderWay = false
-        })
-      ),
-      Effect.asVoid
-    )
+const teller = (notify: Effect.Effect<void, SqlError>): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const wanted = yield* Queue.sliding<void>(1)
+    const tell = Effect.ignore(Effect.timeout(Effect.disconnect(notify), TELLING))
+    yield* Effect.addFinalizer(() => Effect.whenEffect(tell, Queue.isFull(wanted)))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(wanted), Effect.uninterruptible(tell))))
+    return Effect.asVoid(Queue.offer(wanted, undefined))
   })
-}

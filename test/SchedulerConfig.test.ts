@@ -147,7 +147,7 @@ describe("a configuration", () => {
     })
   )
 
-  it.effect("fills in what is not said with what holds without a configuration", () =>
+  it.scoped("fills in what is not said with what holds without a configuration", () =>
     Effect.gen(function* () {
       const config = yield* SchedulerConfig.decode({})
       assert.deepStrictEqual(config.defaults, Policy.defaults)

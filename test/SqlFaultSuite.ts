@@ -1,7 +1,7 @@
 /** What must hold of the SQL job store when its connection breaks at any statement of any operation. */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, DateTime, Duration, Effect, Exit } from "effect"
+import { Cause, DateTime, Duration, Effect, Exit, Scope } from "effect"
 import { at, failed, lease, make, succeeded, work } from "../src/ConformanceWorld.ts"
 import * as Job from "../src/Job.ts"
 import type * as JobStore from "../src/JobStore.ts"
@@ -164,7 +164,7 @@ const anyTime = { maxClockSkew: Infinity } as const
 /** A store that works, and one on a client that breaks. */
 const makeStores = (world: World) =>
   Effect.gen(function* () {
-    const make = SqlJobStore.make({ migrate: false, ...anyTime })
+    const make = Scope.extend(SqlJobStore.make({ migrate: false, ...anyTime }), world.scope)
     const faulty = yield* FaultySqlClient.make(world.sql)
     const broken = yield* Effect.provideService(make, SqlClient.SqlClient, faulty.sql)
     return { sound: yield* world.provide(make), broken, faulty }

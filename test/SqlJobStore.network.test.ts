@@ -165,7 +165,7 @@ describe("a client of PostgreSQL", () => {
       }
       yield* Fiber.interrupt(listening)
       yield* Effect.timeout(Effect.repeat(connections, alone), "5 seconds")
-    }).pipe(onClient)
+    }).pipe(Effect.scoped, onClient)
   )
 
   it.live("that never starts leaves no connection behind", () =>

@@ -148,6 +148,7 @@ describe("the same operations", () => {
     ([operations]) =>
       Effect.all([JobStore.makeMemory(), SqlJobStore.make()]).pipe(
         Effect.flatMap((stores) => SameOperations.compare(stores, operations)),
+        Effect.scoped,
         Effect.provide(SqliteClient.layer({ filename: ":memory:" })),
         Effect.orDie
       ),

@@ -72,8 +72,8 @@ export class World {
     return this.backend.client(this.server.url)
   }
 
-  provide<A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>): Effect.Effect<A, E> {
-    return Effect.provideService(effect, SqlClient.SqlClient, this.sql)
+  provide<A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient | Scope.Scope>): Effect.Effect<A, E> {
+    return effect.pipe(Effect.provideService(SqlClient.SqlClient, this.sql), Scope.extend(this.scope))
   }
 
   /** Empties the tables. */
@@ -231,13 +231,15 @@ const costs = (world: World) =>
           const wake = yield* statementsOf(store.nextWake({ node, tasks, executors: new Set([executor]) }))
           const find = (texts: ReadonlyArray<string>, part: RegExp) => texts.find((text) => part.test(text)) ?? ""
           const now = String(at(61).epochMillis)
+          const some = (value: string) =>
+            world.sql.onDialectOrElse({ pg: () => `'{"${value}"}'`, orElse: () => `'${value}'` })
           const due = yield* explain(world, fill(find(claim.texts, /ORDER BY due_at/), [now, "10"]))
           const pending = yield* explain(
             world,
-            fill(find(start.texts, /ORDER BY r.priority/), ["'default'", now, "'Work'", "10"])
+            fill(find(start.texts, /ORDER BY r.priority/), ["'default'", now, some("Work"), "10"])
           )
           assert.lengthOf(wake.texts, 1)
-          const next = yield* explain(world, fill(wake.texts[0]!, ["'node'", "'node'", "'default'", "'Work'"]))
+          const next = yield* explain(world, fill(wake.texts[0]!, ["'node'", "'node'", some("default"), some("Work")]))
           assert.match(due, /scheduler_jobs_due/)
           assert.match(pending, /scheduler_runs_pending/)
           assert.match(next, /scheduler_jobs_due|optimized away/)
@@ -491,7 +493,7 @@ const concurrency = (world: World) =>
             return yield* sql.withTransaction(
               Effect.zipLeft(store.add([make("both")], "keep"), Effect.sleep("150 millis"))
             )
-          }).pipe(Effect.provide(world.another()))
+          }).pipe(Effect.scoped, Effect.provide(world.another()))
         const changes = yield* Effect.all([add(100), add(150)], { concurrency: "unbounded" })
         assert.sameMembers(
           changes.flat().map(({ _tag }) => _tag),
