@@ -635,8 +635,10 @@ const startOn = (self: Actor, slots: ExecutorSlots, now: DateTime.Utc): Effect.E
       Effect.tap((steps) => Effect.forEach(steps, (step) => beginOn(self, step, places, now), { discard: true })),
       Effect.ensuring(Effect.sync(() => slots.release(places.count))),
       Effect.flatMap((steps) => {
-        state.isStale = true
         state.isCrowded = steps.length >= limit
+        if (self.executors.withRoom().size > 0) state.isStale = true
+        // Where there is no room, nothing starts before something ends.
+        else state.wakes = { ...state.wakes, start: Infinity }
         return state.isCrowded ? startOn(self, slots, now) : Effect.void
       })
     )

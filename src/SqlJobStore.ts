@@ -582,9 +582,9 @@ const start = (
 const startBatch = (db: Database, options: Parameters<Store["start"]>[0]) =>
   Effect.gen(function* () {
     const { node, now } = options
-    const pending = yield* SqlRuns.holdPending(db, options)
-    const { jobs } = yield* SqlJobs.holdOf(db, pending)
-    const begun = pending
+    const held = yield* SqlRuns.holdPending(db, options)
+    const { jobs } = yield* SqlJobs.readHeld(db, held.jobs)
+    const begun = held.runs
       .filter(({ jobId }) => jobs.has(jobId))
       .map((was): Transition => ({ was, run: Run.start(was, node, now) }))
     yield* writeTransitions(db, begun, jobs)
@@ -689,17 +689,20 @@ const nextWake = (
   { executors, node, tasks }: Parameters<Store["nextWake"]>[0]
 ): Effect.Effect<JobStore.Wakes, SqlError> => {
   const { names, sql } = db
-  const pending = sql`UNION ALL SELECT 'start' AS kind, (SELECT r.run_at
-    FROM ${sql(names.runs)} r ${byIndex(db, names.waiting)}
-    ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
-    WHERE r.state = 'Pending' AND ${isOneOf(db, "r.executor", [...executors])}
-      AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked' ORDER BY r.run_at LIMIT 1) AS at, NULL AS id`
+  // One for each executor: their first run is the first one of an index, whatever the database knows of its tables.
+  const pending = [...executors].map(
+    (executor) => sql`UNION ALL SELECT 'start' AS kind, (SELECT r.run_at
+      FROM ${sql(names.runs)} r ${byIndex(db, names.waiting)}
+      ${thenJoin(db)} ${sql(names.jobs)} j ON j.incarnation = r.incarnation
+      WHERE r.state = 'Pending' AND r.executor = ${executor}
+        AND ${isOneOf(db, "r.task", [...tasks])} AND j.state <> 'Parked' ORDER BY r.run_at LIMIT 1) AS at, NULL AS id`
+  )
   // The lease holds to its last millisecond.
   const rows = sql<WakeRow>`SELECT 'claim' AS kind, MIN(due_at) AS at, NULL AS id FROM ${sql(names.jobs)}
       WHERE due_at IS NOT NULL
     UNION ALL SELECT 'recover' AS kind, MIN(expires_at) + 1 AS at, NULL AS id FROM ${sql(names.nodes)} WHERE id <> ${node}
     UNION ALL SELECT 'cancel' AS kind, NULL AS at, id FROM ${sql(names.runs)} WHERE cancel_node = ${node}
-    ${tasks.size === 0 || executors.size === 0 ? sql.literal("") : pending}`
+    ${sql.join(" ", false)(tasks.size === 0 ? [] : pending)}`
   return Effect.map(rows, toWakes)
 }
 
@@ -710,7 +713,8 @@ interface WakeRow {
 }
 
 const toWakes = (rows: ReadonlyArray<WakeRow>): JobStore.Wakes => {
-  const least = (kind: WakeRow["kind"]) => SqlRows.millis(rows.find((row) => row.kind === kind)?.at ?? null) ?? Infinity
+  const least = (kind: WakeRow["kind"]) =>
+    Math.min(...rows.flatMap((row) => (row.kind === kind ? (SqlRows.millis(row.at) ?? Infinity) : [])))
   const cancelled = rows.flatMap(({ id }) => id ?? [])
   return { claim: least("claim"), start: least("start"), recover: least("recover"), cancelled }
 }

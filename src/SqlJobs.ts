@@ -180,18 +180,25 @@ export const isUrgencyLeft = (
   )
 
 /**
- * Holds the jobs of some runs. Those that cannot be read are due at once: the next claim parks them, and tells of it.
+ * Holds the jobs of some runs, and reads them as `readHeld` does.
  *
  * @since 0.1.0
  * @category holding
  */
-export const holdOf = (db: Database, runs: ReadonlyArray<Pick<Run.Run, "jobId">>): Effect.Effect<Held, SqlError> =>
+export const holdOf = (db: Database, runs: ReadonlyArray<Pick<Run.Run, "jobId">>): Effect.Effect<Held, SqlError> => {
+  const ids = runs.map(({ jobId }) => jobId)
+  return Effect.flatMap(hold(db, ids), (rows) => readHeld(db, rows))
+}
+
+/**
+ * Reads jobs that are held. Those that cannot be read are due at once: the next claim parks them, and tells of it.
+ *
+ * @since 0.1.0
+ * @category holding
+ */
+export const readHeld = (db: Database, rows: ReadonlyArray<SqlRows.JobRow>): Effect.Effect<Held, SqlError> =>
   Effect.gen(function* () {
     const { names, sql } = db
-    const rows = yield* hold(
-      db,
-      runs.map(({ jobId }) => jobId)
-    )
     const [unread, jobs] = Arr.separate(rows.map(readOrTell))
     const ids = unread.map(({ jobId }) => jobId)
     yield* inPages(

@@ -249,7 +249,7 @@ const ofPending = { of: "state = 'Pending'", first: "state" }
 
 const RUN_INDEXES: Readonly<Record<string, Index>> = {
   pending: { columns: "executor, priority DESC, run_at, id", ...ofPending },
-  waiting: { columns: "run_at", ...ofPending },
+  waiting: { columns: "executor, run_at", ...ofPending },
   running: { columns: "node, id", of: "state = 'Running'", first: "state" },
   live: { columns: "job_id", of: "finished_at IS NULL", first: "finished_at" },
   job: { columns: "job_id, scheduled_at" },

@@ -60,6 +60,46 @@ export interface JobRow extends JobColumns {
 }
 
 /**
+ * The columns of a stored job.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const JOB_COLUMNS = [
+  ...(["incarnation", "id", "task", "job_group", "priority", "labels", "state", "state_detail"] as const),
+  ...(["next_run_at", "due_at", "fired", "anchor", "keep_until", "definition"] as const)
+] satisfies ReadonlyArray<keyof JobRow>
+
+/**
+ * A stored job beside something else in one row.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type JoinedJobRow = { readonly [Column in keyof JobRow as `j_${Column}`]: JobRow[Column] }
+
+/**
+ * @since 0.1.0
+ * @category reading
+ */
+export const toJobRow = (row: JoinedJobRow): JobRow => ({
+  incarnation: row.j_incarnation,
+  id: row.j_id,
+  task: row.j_task,
+  job_group: row.j_job_group,
+  priority: row.j_priority,
+  labels: row.j_labels,
+  state: row.j_state,
+  state_detail: row.j_state_detail,
+  next_run_at: row.j_next_run_at,
+  due_at: row.j_due_at,
+  fired: row.j_fired,
+  anchor: row.j_anchor,
+  keep_until: row.j_keep_until,
+  definition: row.j_definition
+})
+
+/**
  * The columns of a run that change with it; all times are epoch milliseconds.
  *
  * @since 0.1.0

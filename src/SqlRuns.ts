@@ -72,6 +72,17 @@ export const holdRunning = (
 }
 
 /**
+ * Runs that are held with their jobs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HeldRuns {
+  readonly runs: ReadonlyArray<Run.Run>
+  readonly jobs: ReadonlyArray<SqlRows.JobRow>
+}
+
+/**
  * Holds runs that may start, with their jobs, if nobody else holds either.
  *
  * @since 0.1.0
@@ -90,15 +101,21 @@ export const holdPending = (
     readonly now: DateTime.Utc
     readonly tasks: ReadonlySet<string>
   }
-): Effect.Effect<ReadonlyArray<Run.Run>, Failure> => {
+): Effect.Effect<HeldRuns, Failure> => {
   const { names, sql } = db
-  const rows = sql<SqlRows.RunRow>`SELECT r.* FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
+  const job = sql.csv(SqlRows.JOB_COLUMNS.map((column) => sql`${sql(`j.${column}`)} AS ${sql(`j_${column}`)}`))
+  const rows = sql<
+    SqlRows.RunRow & SqlRows.JoinedJobRow
+  >`SELECT r.*, ${job} FROM ${sql(names.runs)} r ${byIndex(db, names.pending)}
     ${thenJoin(db)} ${sql(names.jobs)} j
       ON j.incarnation = r.incarnation
     WHERE r.state = 'Pending' AND r.executor = ${executor} AND r.run_at <= ${now.epochMillis} AND ${isOneOf(db, "r.task", [...tasks])}
       AND j.state <> 'Parked'
     ORDER BY r.priority DESC, r.run_at, r.id ${limitTo(db, limit)} ${db.holdFreeBoth}`
-  return Effect.flatMap(rows, read)
+  return Effect.flatMap(rows, (rows) => {
+    const jobs = new Map(rows.map((row) => [row.job_id, row]))
+    return Either.map(read(rows), (runs) => ({ runs, jobs: [...jobs.values()].map(SqlRows.toJobRow) }))
+  })
 }
 
 /**
