@@ -75,7 +75,8 @@ export class Mariadb implements Server {
   }
 
   private async run({ folder, port }: Instance): Promise<void> {
-    const paths = [`--datadir=${join(folder, "data")}`, `--socket=${join(folder, "socket")}`]
+    // Where it starts, it deletes the temporary files of others.
+    const paths = [`--datadir=${join(folder, "data")}`, `--socket=${join(folder, "socket")}`, `--tmpdir=${folder}`]
     const child = spawn("mariadbd", [...base(), ...paths, `--port=${port}`, "--bind-address=127.0.0.1"], {
       env: { ...process.env, PATH },
       stdio: "ignore"
