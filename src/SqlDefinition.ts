@@ -1,6 +1,5 @@
 /**
- * What of a job only changes when somebody declares it anew, as one text: many rows have the same text, or the same parts of
- * it, and each of them is read once.
+ * What of a job only changes when somebody declares it anew, as two texts: its policy, which many jobs share, and all else.
  *
  * @since 0.1.0
  */
@@ -22,14 +21,13 @@ interface DefinitionJson {
   readonly name?: unknown
   readonly payload?: unknown
   readonly trigger?: unknown
-  readonly policy?: unknown
   readonly addedAt?: unknown
   readonly origin?: unknown
   readonly lastPause?: unknown
 }
 
 /** At most so many characters of texts are remembered with what they mean. */
-const CAPACITY = 8_000_000
+const CAPACITY = 1_000_000
 
 /** Remembers what texts mean, until there are too many of them. */
 class Memory<A> {
@@ -50,7 +48,6 @@ class Memory<A> {
   }
 }
 
-const definitions = new Memory<Definition>()
 const policies = new Memory<Policy.Policy>()
 const triggers = new Memory<Trigger.Trigger>()
 
@@ -58,28 +55,28 @@ const decodePolicy = Schema.decodeUnknownSync(Policy.Policy)
 const decodeTrigger = Schema.decodeUnknownSync(Trigger.Trigger)
 
 /**
- * The definition that a text holds; undefined if it is not what this library writes as a rule.
+ * The definition that two texts hold; undefined if they are not what this library writes as a rule.
  *
  * @since 0.1.0
  * @category reading
  */
-export const read = (text: string): Definition | undefined => {
+export const read = (definition: string, policy: string): Definition | undefined => {
   try {
-    return definitions.of(text, readAnew)
+    return readUsual(definition, policy)
   } catch {
     return undefined
   }
 }
 
-const readAnew = (text: string): Definition => {
-  const { addedAt, lastPause, name, origin, payload, policy, trigger } = JSON.parse(text) as DefinitionJson
+const readUsual = (definition: string, policy: string): Definition | undefined => {
+  const { addedAt, lastPause, name, origin, payload, trigger } = JSON.parse(definition) as DefinitionJson
   const isUsual = lastPause === null && origin === null && typeof name === "string" && typeof addedAt === "number"
-  if (!isUsual || payload === undefined) throw new Error("not the usual definition")
+  if (!isUsual || payload === undefined) return undefined
   return {
     name,
     payload,
     trigger: triggers.of(JSON.stringify(trigger), (json) => decodeTrigger(JSON.parse(json))),
-    policy: policies.of(JSON.stringify(policy), (json) => decodePolicy(JSON.parse(json))),
+    policy: policies.of(policy, (json) => decodePolicy(JSON.parse(json))),
     addedAt: DateTime.unsafeMake(addedAt),
     origin: Option.none(),
     lastPause: Option.none()
@@ -92,8 +89,13 @@ const encodePause = Schema.encodeSync(Job.Pause)
 
 const policyTexts = new WeakMap<Policy.Policy, string>()
 
-/** Jobs for which nobody said anything of their own share one policy. */
-const textOf = (policy: Policy.Policy): string => {
+/**
+ * A policy as text: jobs for which nobody said anything of their own share one.
+ *
+ * @since 0.1.0
+ * @category writing
+ */
+export const writePolicy = (policy: Policy.Policy): string => {
   const known = policyTexts.get(policy)
   if (known !== undefined) return known
   const text = JSON.stringify(encodePolicy(policy))
@@ -102,16 +104,17 @@ const textOf = (policy: Policy.Policy): string => {
 }
 
 /**
+ * All of a definition but its policy as text.
+ *
  * @since 0.1.0
  * @category writing
  */
-export const write = ({ addedAt, lastPause, name, origin, payload, policy, trigger }: Definition): string => {
-  const pause = Option.getOrNull(Option.map(lastPause, (_) => encodePause(_)))
-  const head = JSON.stringify({ name, payload, trigger: encodeTrigger(trigger) })
-  const tail = JSON.stringify({
+export const write = ({ addedAt, lastPause, name, origin, payload, trigger }: Definition): string =>
+  JSON.stringify({
+    name,
+    payload,
+    trigger: encodeTrigger(trigger),
     addedAt: addedAt.epochMillis,
     origin: Option.getOrNull(origin),
-    lastPause: pause
+    lastPause: Option.getOrNull(Option.map(lastPause, (_) => encodePause(_)))
   })
-  return `${head.slice(0, -1)},"policy":${textOf(policy)},${tail.slice(1)}`
-}

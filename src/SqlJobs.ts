@@ -243,7 +243,7 @@ export const write = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect
 export const moveOn = (db: Database, jobs: ReadonlyArray<Job.Job>): Effect.Effect<unknown, SqlError> =>
   inPages(jobs, (page) => {
     // The rows are there, so that what must not be empty is never written.
-    const unwritten = { task: "", priority: 0, labels: "", state: "", state_detail: "", definition: "" }
+    const unwritten = { task: "", priority: 0, labels: "", state: "", state_detail: "", policy: "", definition: "" }
     const cursors = page.map((job) => SqlRows.toCursor(job))
     const rows = page.map(({ id, incarnation }, index) => ({ incarnation, id, ...unwritten, ...cursors[index] }))
     return overwrite(db, db.names.jobs, "incarnation", Object.keys(cursors[0] as object), rows)

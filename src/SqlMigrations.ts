@@ -260,7 +260,7 @@ const RUN_INDEXES: Readonly<Record<string, Index>> = {
 
 /**
  * The database counts the lives of all jobs, so that none repeats when the history of an id has been given up.
- * `definition` holds what only changes when somebody declares the job anew; the cursor has columns of its own.
+ * `policy` and `definition` hold what only changes when somebody declares the job anew; the cursor has columns of its own.
  */
 const jobColumns = ({ counted, text }: Dialect): string => `
   ${counted},
@@ -275,6 +275,7 @@ const jobColumns = ({ counted, text }: Dialect): string => `
   priority INTEGER NOT NULL,
   anchor BIGINT NOT NULL,
   keep_until BIGINT,
+  policy ${text} NOT NULL,
   definition ${text} NOT NULL`
 
 /** The id is made of job, incarnation and key, so that one of each is stored. */

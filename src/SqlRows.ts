@@ -46,6 +46,8 @@ export interface JobColumns extends Cursor {
   readonly state_detail: string
   /** When a finished job is given up. */
   readonly keep_until: Bigint | null
+  readonly policy: string
+  /** All else that only changes when somebody declares the job anew. */
   readonly definition: string
 }
 
@@ -67,7 +69,7 @@ export interface JobRow extends JobColumns {
  */
 export const JOB_COLUMNS = [
   ...(["incarnation", "id", "task", "job_group", "priority", "labels", "state", "state_detail"] as const),
-  ...(["next_run_at", "due_at", "fired", "anchor", "keep_until", "definition"] as const)
+  ...(["next_run_at", "due_at", "fired", "anchor", "keep_until", "policy", "definition"] as const)
 ] satisfies ReadonlyArray<keyof JobRow>
 
 /**
@@ -96,6 +98,7 @@ export const toJobRow = (row: JoinedJobRow): JobRow => ({
   fired: row.j_fired,
   anchor: row.j_anchor,
   keep_until: row.j_keep_until,
+  policy: row.j_policy,
   definition: row.j_definition
 })
 
@@ -180,6 +183,7 @@ export const readJob = (row: JobRow): Either.Either<Job.Job, StoreError> => {
 
 const toJson = (row: JobRow): unknown => ({
   ...JSON.parse(row.definition),
+  policy: JSON.parse(row.policy),
   id: row.id,
   incarnation: Number(row.incarnation),
   task: row.task,
@@ -198,7 +202,7 @@ const NO_LABELS = {}
 /** An active job is read by hand, since a claim reads many of them; whatever is out of the ordinary, by its Schema. */
 const readUsualJob = (row: JobRow): Job.Job | undefined => {
   if (row.state_detail !== ACTIVE_TEXT || row.labels !== "{}") return undefined
-  const definition = SqlDefinition.read(row.definition)
+  const definition = SqlDefinition.read(row.definition, row.policy)
   const [incarnation, anchor, next] = [Number(row.incarnation), millis(row.anchor), millis(row.next_run_at)]
   if (definition === undefined || !Number.isSafeInteger(incarnation) || !Number.isSafeInteger(row.fired))
     return undefined
@@ -266,6 +270,7 @@ export const toJobColumns = (job: Job.Job): JobColumns => {
     state_detail: state,
     ...toCursor(job),
     keep_until: job.state._tag === "Finished" ? keepUntil(job.state.at.epochMillis, job.policy.retention) : null,
+    policy: SqlDefinition.writePolicy(job.policy),
     definition: SqlDefinition.write(job)
   }
 }

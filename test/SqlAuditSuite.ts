@@ -67,7 +67,7 @@ const restate = (id: string, from: string, to: string) =>
 const corruptions: ReadonlyArray<readonly [Audit.Finding["_tag"], string]> = [
   ["JobOverdue", "UPDATE scheduler_jobs SET due_at = NULL WHERE id = 'skip'"],
   ["RunOverdue", "UPDATE scheduler_runs SET task = 'Nobody' WHERE job_id = 'skip' AND state = 'Pending'"],
-  ["RunStuck", "UPDATE scheduler_jobs SET definition = REPLACE(definition, '600000', '1000') WHERE id = 'queue'"],
+  ["RunStuck", "UPDATE scheduler_jobs SET policy = REPLACE(policy, '600000', '1000') WHERE id = 'queue'"],
   ["RunUnheld", "DELETE FROM scheduler_nodes"],
   ["JobStranded", "UPDATE scheduler_jobs SET next_run_at = NULL, due_at = NULL WHERE id = 'idle'"],
   ["TimeOffTrigger", "UPDATE scheduler_jobs SET next_run_at = next_run_at + 1 WHERE id = 'idle'"],

@@ -273,8 +273,8 @@ describe("effect-scheduler run --config", () => {
       await until(() => daemon.output.includes("ok"))
       await daemon.end("SIGTERM")
       assert.include(daemon.output, `kept in the default store of ${config} and CRON_TEST_*`)
-      const [job] = query<{ definition: string }>(database!, "SELECT definition FROM scheduler_jobs")
-      assert.deepInclude(JSON.parse(job!.definition).policy, { coalesce: "all", maxInstances: 3 })
+      const [job] = query<{ policy: string }>(database!, "SELECT policy FROM scheduler_jobs")
+      assert.deepInclude(JSON.parse(job!.policy), { coalesce: "all", maxInstances: 3 })
     }))
 
   it("prints what holds without its secrets, and the history of its store", () =>
