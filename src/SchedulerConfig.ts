@@ -17,8 +17,8 @@ import type { InvalidConfig } from "./SchedulerError.ts"
 type All = typeof ConfigTypes.types
 
 /**
- * What `Scheduler.fromConfig` and `Scheduler.layerConfig` need to know the stores `sqlite`, `postgres` and `mysql`. Their
- * packages are loaded when a configuration names them.
+ * What `Scheduler.fromConfig` and `Scheduler.layerConfig` need to know the stores `sqlite`, `postgres` and `mysql`, and
+ * the executors `worker` and `process`. Their packages are loaded when a configuration names them.
  *
  * @since 0.1.0
  * @category types

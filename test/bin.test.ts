@@ -287,7 +287,8 @@ describe("effect-scheduler run --config", () => {
       const shown = JSON.parse(stdout)
       assert.deepInclude(shown.stores.archive, { url: "mysql://app:<redacted>@db/jobs", lease: "15 seconds" })
       assert.deepInclude(shown, { drain: "10 seconds", eventBuffer: 16_384 })
-      writeFileSync(config, JSON.stringify({ stores: sqlite(database) }))
+      const executors = { default: { type: "fiber" }, cpu: { type: "worker", url: "not-here.js" } }
+      writeFileSync(config, JSON.stringify({ stores: sqlite(database), executors }))
       assert.strictEqual(cli("history", "--config", config).stdout, "no runs\n")
     }))
 
@@ -302,10 +303,19 @@ describe("effect-scheduler run --config", () => {
 
   it("refuses what is wrong with it in as many lines", { timeout: 60_000 }, () =>
     inFolder((folder) => {
-      const [crontab, wrong] = [join(folder, "crontab"), join(folder, "wrong.yml")]
+      const [crontab, wrong, threads] = [
+        join(folder, "crontab"),
+        join(folder, "wrong.yml"),
+        join(folder, "threads.yml")
+      ]
       writeFileSync(crontab, "* * * * * true\n")
       writeFileSync(wrong, "stores:\n  default: { type: memory, histroy: 1 }\ndrian: true\n")
+      writeFileSync(threads, "executors:\n  default: { type: worker, url: worker.js }\n")
       const refusals = [
+        [
+          ["run", crontab, "--config", threads],
+          /executors\.default\.type: the commands of a crontab are carried out by "fiber", got "worker"/
+        ],
         [
           ["run", crontab, "--config", wrong],
           /wrong\.yml: .*\n {2}drian: unknown.*\n {2}stores\.default\.histroy: unknown/
