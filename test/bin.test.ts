@@ -239,6 +239,43 @@ describe("effect-scheduler run and signals", () => {
       assert.deepStrictEqual(states(database), ["Succeeded 2"])
     }))
 
+  /** Two of the same signal, with so many milliseconds between them. */
+  const twice = (gap: number) =>
+    inFolder(async (folder) => {
+      const [file, database, log] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "log")]
+      writeFileSync(file, `@reboot echo begun > ${log}; sleep 3; echo done >> ${log}\n`)
+      const daemon = new Daemon(file, "--db", database)
+      await until(() => existsSync(log))
+      daemon.child.kill("SIGINT")
+      await new Promise((resolve) => setTimeout(resolve, gap))
+      const code = await daemon.end("SIGINT")
+      return { code, log: readFileSync(log, "utf8") }
+    })
+
+  it("takes the same signal twice in a moment for one", async () => {
+    assert.deepStrictEqual(await twice(50), { code: 0, log: "begun\ndone\n" })
+  })
+
+  it("takes the same signal a while later for another one", async () => {
+    assert.deepStrictEqual(await twice(1000), { code: 128 + 2, log: "begun\n" })
+  })
+
+  it("is told of Ctrl-C by npm once more, and waits for commands under way all the same", () =>
+    inFolder(async (folder) => {
+      const [file, database, log] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "log")]
+      writeFileSync(file, `@reboot echo begun > ${log}; sleep 2; echo done >> ${log}\n`)
+      const start = `cd ${process.cwd()} && exec node ${args.join(" ")} run ${file} --db ${database}`
+      writeFileSync(join(folder, "package.json"), JSON.stringify({ scripts: { start } }))
+      // A terminal signals the whole group of processes.
+      const npm = spawn("npm", ["start"], { cwd: folder, detached: true, stdio: "ignore" })
+      const ended = new Promise((resolve) => npm.once("exit", resolve))
+      await until(() => existsSync(log))
+      process.kill(-npm.pid!, "SIGINT")
+      await ended
+      await until(() => states(database).includes("Succeeded 1"), 10)
+      assert.strictEqual(readFileSync(log, "utf8"), "begun\ndone\n")
+    }))
+
   it("interrupts what takes longer than its configuration waits, and gives it back", () =>
     inFolder(async (folder) => {
       const [file, database, pid] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "pid")]
@@ -321,6 +358,7 @@ describe("effect-scheduler run --config", () => {
           /wrong\.yml: .*\n {2}drian: unknown.*\n {2}stores\.default\.histroy: unknown/
         ],
         [["history", "--config", wrong, "--db", "a"], /--db: that is for the configuration to say/],
+        [["run", crontab, "--config", threads, "--watch"], /unknown argument: '--watch'/],
         [["config"], /config needs a file, or --env, or both/]
       ] as const
       for (const [words, message] of refusals) {
