@@ -16,7 +16,11 @@ const SyncLive = Task.toLayer(Sync, () =>
   })
 )
 
-const SchedulerLive = Scheduler.layer({ defaults: { coalesce: "all", maxInstances: 3 }, drain: "5 seconds" }).pipe(
+const SchedulerLive = Scheduler.layer({
+  // A server that starts late is to find jobs that have made all their runs, and not to add them anew.
+  defaults: { coalesce: "all", maxInstances: 3, retention: { finishedJobs: "keep" } },
+  drain: "5 seconds"
+}).pipe(
   Layer.provide(SyncLive),
   Layer.provide(Executor.layerFiber({ concurrency: 2 })),
   Layer.provide(SqlJobStore.layer()),
