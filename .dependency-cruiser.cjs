@@ -63,6 +63,18 @@ module.exports = {
       { path: modules(["index"]) },
       { path: modules(apart), reachable: true }
     ),
+    forbid(
+      "types-on-demand",
+      "A configuration loads what it names: a type whose packages are missing must not be in the way of the others.",
+      { path: modules(["ConfigTypes"]) },
+      { path: [modules(apart), "node_modules/@effect/"], dynamic: false, dependencyTypesNot: ["type-only"] }
+    ),
+    forbid(
+      "types-without-node",
+      "What only Node has is for the type that needs it to load.",
+      { path: modules(["Configuration", "ConfigTypes", "ConfigValue"]) },
+      { dependencyTypes: ["core"] }
+    ),
     forbid("no-circle", "Modules in a circle can only be understood and loaded together.", {}, { circular: true }),
     {
       name: "no-drawer",

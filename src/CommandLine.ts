@@ -19,6 +19,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as CronDaemon from "./CronDaemon.ts"
 import * as RunTable from "./RunTable.ts"
@@ -149,6 +150,14 @@ const toInput = (options: Command.Command.ParseConfig<typeof own>): SchedulerCon
 const millisOf = (duration: Option.Option<Duration.Duration>): number | undefined =>
   Option.getOrUndefined(Option.map(duration, Duration.toMillis))
 
+/** What a thread or a process loads is another program, which knows nothing of a crontab. */
+const refuseOthersThanFibers = ({ defaults, executors }: SchedulerConfig.SchedulerConfig) => {
+  const type = executors[defaults.executor]?.type
+  if (type === "fiber") return Effect.void
+  const path = `executors.${defaults.executor}.type`
+  return cannotStart(`${path}: the commands of a crontab are carried out by "fiber", got ${JSON.stringify(type)}`)
+}
+
 const runCommand = Command.make(
   "run",
   { file, configFile, prefix, ...own },
@@ -159,7 +168,7 @@ const runCommand = Command.make(
         const config = yield* SchedulerConfig.decode(toInput(options))
         return yield* CronDaemon.run({ file, config, keptIn: fileOf(options.db) })
       }
-      const config = yield* given(source, options)
+      const config = yield* Effect.tap(given(source, options), refuseOthersThanFibers)
       return yield* CronDaemon.run({ file, config, keptIn: `the default store of ${ConfigFile.nameOf(source)}` })
     })
 ).pipe(
@@ -253,9 +262,16 @@ const historyCommand = Command.make("history", { database, configFile, prefix, j
   Effect.gen(function* () {
     const source = { file: options.configFile, prefix: options.prefix }
     const config = yield* isGiven(source) ? given(source, { db: options.database }) : existing(fileOf(options.database))
-    yield* Effect.provide(printRuns(options), SchedulerConfig.layer({ ...config, autoStart: false }))
+    yield* Effect.provide(printRuns(options), SchedulerConfig.layer(toReader(config)))
   })
 ).pipe(Command.withDescription("Prints the last runs that a store knows of, newest first."))
+
+/** Nobody is started only to read. */
+const toReader = (config: SchedulerConfig.SchedulerConfig): SchedulerConfig.SchedulerConfig => ({
+  ...config,
+  executors: Record.map(config.executors, () => ({ type: "none" as const })),
+  autoStart: false
+})
 
 /** A database is not made only to be read. */
 const existing = (filename: string) =>

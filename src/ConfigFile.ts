@@ -31,7 +31,10 @@ export interface Source {
 }
 
 /** How long a scheduler waits for what is under way when it is told to end, unless its configuration says. */
-const DRAIN = "10 seconds"
+const DRAIN = { drain: "10 seconds" }
+
+const withDrain = (written: unknown): unknown =>
+  typeof written === "object" && written !== null && !Array.isArray(written) ? { ...DRAIN, ...written } : written
 
 /**
  * Reads the configuration of a scheduler that runs until it is told to end.
@@ -45,9 +48,7 @@ export const load = (
   Effect.gen(function* () {
     const variables = Option.isSome(source.prefix) ? yield* SchedulerConfig.environment(source.prefix.value) : {}
     const written = Option.isSome(source.file) ? yield* read(source.file.value) : {}
-    return yield* SchedulerConfig.decode(
-      isKeyed(written) ? { drain: DRAIN, ...overlay(written, { ...variables }) } : written
-    )
+    return yield* SchedulerConfig.decode(SchedulerConfig.overlay(withDrain(written), variables))
   }).pipe(Effect.mapError(({ message }) => new CannotStart({ message: `${nameOf(source)}: ${message}` })))
 
 /**
@@ -85,18 +86,3 @@ const parseYaml = (text: string): Effect.Effect<unknown, Unreadable> =>
 const toUnreadable = (error: unknown): Unreadable => ({
   message: error instanceof Error ? error.message : String(error)
 })
-
-type Keyed = Readonly<Record<string, unknown>>
-
-const isKeyed = (value: unknown): value is Keyed => typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** What is said above holds, key by key; variables say names in small letters, whatever the file says. */
-const overlay = (below: Keyed, above: Keyed): Keyed => {
-  const merged: Record<string, unknown> = { ...below }
-  for (const [key, value] of Object.entries(above)) {
-    const known = Object.keys(below).find((name) => name.toLowerCase() === key.toLowerCase()) ?? key
-    const was = below[known]
-    merged[known] = isKeyed(was) && isKeyed(value) ? overlay(was, value) : value
-  }
-  return merged
-}

@@ -13,9 +13,11 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
 import * as ConfigValue from "./ConfigValue.ts"
+import type { Executor } from "./Executor.ts"
 import type { JobStore } from "./JobStore.ts"
-import { InvalidConfig, StoreError } from "./SchedulerError.ts"
+import { type ExecutorUnavailable, InvalidConfig, StoreError } from "./SchedulerError.ts"
 import type * as SqlJobStore from "./SqlJobStore.ts"
+import type * as TypeScriptModule from "./TypeScriptModule.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // packages
@@ -42,12 +44,12 @@ const refuse = (path: string, packages: string, { message }: Error) =>
     issues: [{ path: `${path}.type`, message: `needs packages: npm install ${packages} (${message})` }]
   })
 
+const optional = <A, I>(schema: Schema.Schema<A, I>, otherwise: A) =>
+  Schema.optionalWith(schema, { default: () => otherwise })
+
 // ---------------------------------------------------------------------------------------------------------------------
 // SQL stores
 // ---------------------------------------------------------------------------------------------------------------------
-
-const optional = <A, I>(schema: Schema.Schema<A, I>, otherwise: A) =>
-  Schema.optionalWith(schema, { default: () => otherwise })
 
 const storeFields = {
   prefix: optional(ConfigValue.text, "scheduler_"),
@@ -151,6 +153,63 @@ const mysql = Configuration.storeType({
     )
 })
 
+// ---------------------------------------------------------------------------------------------------------------------
+// threads and processes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many there are where nothing is said is known where they run. */
+const poolFields = {
+  url: ConfigValue.module,
+  size: Schema.optional(ConfigValue.count()),
+  start: optional(ConfigValue.choice("warm", "lazy"), "warm"),
+  recycleAfter: optional(ConfigValue.countOrInfinity(1), Infinity),
+  startTimeout: optional(ConfigValue.positiveDuration, Duration.seconds(30)),
+  grace: optional(ConfigValue.finiteDuration, Duration.seconds(5)),
+  memoryLimit: Schema.optional(ConfigValue.count()),
+  execArgv: Schema.optional(ConfigValue.words)
+}
+
+const FOR_POOLS = "@effect/platform @effect/platform-node"
+
+/** A pool of what loads a module, if that is there. */
+const ofModule = (
+  path: string,
+  { locate }: typeof TypeScriptModule,
+  module: string,
+  make: (url: URL) => Layer.Layer<Executor, ExecutorUnavailable>
+): Layer.Layer<Executor, ExecutorUnavailable | InvalidConfig> => {
+  const url = locate(module)
+  if (url !== undefined) return make(url)
+  const message = `there is no file ${ConfigValue.show(module)}`
+  return Layer.fail(new InvalidConfig({ issues: [{ path: `${path}.url`, message }] }))
+}
+
+const worker = Configuration.executorType({
+  fields: poolFields,
+  layer: (settings, path) =>
+    loaded(
+      path,
+      FOR_POOLS,
+      () => Promise.all([import("./WorkerExecutor.ts"), import("./TypeScriptModule.ts")]),
+      ([{ layer }, modules]) => ofModule(path, modules, settings.url, (url) => layer({ ...settings, url }))
+    )
+})
+
+const process = Configuration.executorType({
+  fields: {
+    ...poolFields,
+    outputLimit: optional(ConfigValue.count({ least: 0 }), 16_384),
+    cwd: Schema.optional(ConfigValue.text)
+  },
+  layer: (settings, path) =>
+    loaded(
+      path,
+      FOR_POOLS,
+      () => Promise.all([import("./ProcessExecutor.ts"), import("./TypeScriptModule.ts")]),
+      ([{ layer }, modules]) => ofModule(path, modules, settings.url, (url) => layer({ ...settings, url }))
+    )
+})
+
 /**
  * Every type of store and executor of this library that is not built in.
  *
@@ -159,5 +218,5 @@ const mysql = Configuration.storeType({
  */
 export const types = {
   stores: { sqlite, postgres, mysql },
-  executors: {}
+  executors: { worker, process }
 }

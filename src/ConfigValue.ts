@@ -265,6 +265,25 @@ export const text: Schema.Schema<string> = Schema.String.pipe(
   Schema.annotations(expecting("text"))
 )
 
+/** A letter alone is a drive. */
+const SCHEME = /^[a-z][a-z\d+.-]+:/i
+
+/**
+ * A module, as a path from the working directory, or as a `file:` URL.
+ *
+ * @since 0.1.0
+ * @category words
+ */
+export const module: Schema.Schema<string, string | URL> = value<string, string | URL>(
+  Schema.Union(Schema.String, Schema.instanceOf(URL)),
+  Schema.String,
+  (input) => Option.liftPredicate(String(input), isModule),
+  (module) => module
+).annotations(expecting("the path of a module, or a file: URL"))
+
+const isModule = (text: string): boolean =>
+  SCHEME.test(text) ? /^file:\/\//i.test(text) && URL.canParse(text) : text !== ""
+
 /**
  * Several words, as a list or as one text with spaces between them.
  *

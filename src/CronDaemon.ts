@@ -142,7 +142,8 @@ export interface Options {
 
 /**
  * Runs a crontab until it is interrupted: its bad lines are reported, its good ones run. A signal lets what is under way
- * end, as long as the configuration waits for it; a second signal kills it, and ends the process at once.
+ * end, as long as the configuration waits for it; a second signal kills it, and ends the process at once. The same one
+ * within half a second counts once.
  *
  * @since 0.1.0
  * @category daemon
@@ -165,14 +166,27 @@ const layer = ({ config }: Options, processes: Processes) =>
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const
 
+/** A signal, and when it came, in milliseconds of a clock that nobody sets. */
+interface Received {
+  readonly signal: (typeof SIGNALS)[number]
+  readonly at: number
+}
+
+/** How long the same signal may be an echo, in milliseconds: npm passes on what a terminal has sent to both of them. */
+const ECHO = 500
+
+const isEcho = (first: Received, second: Received): boolean =>
+  second.signal === first.signal && second.at - first.at < ECHO
+
 /** That the first signal interrupts the program is up to whoever runs it. */
 const heedSignals = (config: SchedulerConfig.SchedulerConfig, processes: Processes) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      let isFirst = true
-      const onSignal = (signal: (typeof SIGNALS)[number]) => {
-        if (!isFirst) return endAtOnce(signal, processes)
-        isFirst = false
+      let first: Received | undefined
+      const onSignal = (signal: Received["signal"]) => {
+        const received = { signal, at: performance.now() }
+        if (first !== undefined) return isEcho(first, received) ? undefined : endAtOnce(signal, processes)
+        first = received
         if (processes.size > 0) console.error(farewell(config, processes.size))
       }
       for (const signal of SIGNALS) process.on(signal, onSignal)
@@ -191,7 +205,7 @@ const farewell = ({ drain }: SchedulerConfig.SchedulerConfig, count: number): st
 }
 
 /** What is under way here is taken over by the next daemon when the lease is over. */
-const endAtOnce = (signal: (typeof SIGNALS)[number], processes: Processes): never => {
+const endAtOnce = (signal: Received["signal"], processes: Processes): never => {
   for (const pid of processes) {
     try {
       // Each leads a group of its own.

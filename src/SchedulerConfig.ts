@@ -17,8 +17,8 @@ import type { InvalidConfig } from "./SchedulerError.ts"
 type All = typeof ConfigTypes.types
 
 /**
- * What `Scheduler.fromConfig` and `Scheduler.layerConfig` need to know the stores `sqlite`, `postgres` and `mysql`. Their
- * packages are loaded when a configuration names them.
+ * What `Scheduler.fromConfig` and `Scheduler.layerConfig` need to know the stores `sqlite`, `postgres` and `mysql`, and
+ * the executors `worker` and `process`. Their packages are loaded when a configuration names them.
  *
  * @since 0.1.0
  * @category types
@@ -70,6 +70,30 @@ const OF_RUNS = ["JOB_ID", "RUN_ID", "SCHEDULED_AT", "ATTEMPT"]
 export const environment = (prefix: string): Config.Config<Input> =>
   // Whether it is one is found out by whoever reads it: all at once.
   ConfigEnvironment.read(SchedulerConfig, prefix, OF_RUNS) as Config.Config<Input>
+
+/**
+ * A configuration, as it was written, with another one laid over it, such as the environment over a file: what the one
+ * above says holds, key by key. The environment knows no capitals: names are spelt as they are below.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const overlay = (below: unknown, above: unknown): unknown =>
+  isKeyed(below) && isKeyed(above) ? merge(below, above) : below
+
+type Keyed = Readonly<Record<string, unknown>>
+
+const isKeyed = (value: unknown): value is Keyed => typeof value === "object" && value !== null && !Array.isArray(value)
+
+const merge = (below: Keyed, above: Keyed): Keyed => {
+  const merged: Record<string, unknown> = { ...below }
+  for (const [key, value] of Object.entries(above)) {
+    const known = Object.keys(below).find((name) => name.toLowerCase() === key.toLowerCase()) ?? key
+    const was = below[known]
+    merged[known] = isKeyed(was) && isKeyed(value) ? merge(was, value) : value
+  }
+  return merged
+}
 
 /**
  * The scheduler that a configuration stands for, with stores, executors and connections of its own.

@@ -23,6 +23,17 @@ export const find = (url: URL): URL => {
   return existsSync(built) ? built : url
 }
 
+/**
+ * The module at a path from the working directory, or at a `file:` URL, or what a build made of it, if either is there.
+ *
+ * @since 0.1.0
+ * @category loading
+ */
+export const locate = (module: string): URL | undefined => {
+  const url = find(/^file:/i.test(module) ? new URL(module) : pathToFileURL(module))
+  return existsSync(url) ? url : undefined
+}
+
 /** Whether the runtime needs help. Node does before 22.18. */
 const isForeign = (url: URL): boolean =>
   ENDING.test(url.pathname) &&

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Deferred, Effect, Exit, Layer, Option, Stream, TestClock } from "effect"
+import { Array as Arr, DateTime, Deferred, Duration, Effect, Exit, Layer, Option, Stream, TestClock } from "effect"
 import * as Executor from "../src/Executor.ts"
 import * as JobStore from "../src/JobStore.ts"
 import * as Scheduler from "../src/Scheduler.ts"
@@ -415,6 +415,25 @@ describe("runDue", () => {
       yield* TestClock.adjust("2 minutes")
       assert.strictEqual(yield* again, 1)
       assert.strictEqual((yield* scheduler.runs())[0]?.state._tag, "Succeeded")
+    }).pipe(Effect.provide(layer({ autoStart: false })))
+  )
+
+  it.scoped("takes over what a call had under way that was killed, once its lease is over", () =>
+    Effect.gen(function* () {
+      const scheduler = yield* Scheduler.Scheduler
+      const store = yield* JobStore.JobStore
+      const { id } = yield* scheduler.add(Work, { id: "job", retention: { finishedJobs: "keep" } })
+      const now = yield* DateTime.now
+      const node = yield* store.register({ now, lease: Duration.seconds(15) })
+      const start = { node, tasks: new Set(["Work"]), room: new Map([["default", 1]]) }
+      yield* store.claim({ now, limit: 1, start })
+      const stateOf = Effect.map(store.runs({ jobId: id }), ([run]) => [run?.state._tag, run?.attempt])
+      assert.deepStrictEqual(yield* stateOf, ["Running", 1])
+      yield* TestClock.adjust("14 seconds")
+      assert.strictEqual(yield* scheduler.runDue(), 0)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* scheduler.runDue(), 1)
+      assert.deepStrictEqual(yield* stateOf, ["Succeeded", 2])
     }).pipe(Effect.provide(layer({ autoStart: false })))
   )
 })

@@ -1,11 +1,14 @@
+import * as FileSystem from "@effect/platform/FileSystem"
 import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Duration, Effect, Either, Layer, Option, TestClock } from "effect"
+import { Config, ConfigProvider, Duration, Effect, Either, Layer, Logger, LogLevel, Option, TestClock } from "effect"
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as ConfigFile from "../src/ConfigFile.ts"
 import * as Configuration from "../src/Configuration.ts"
 import * as ConfigValue from "../src/ConfigValue.ts"
 import * as Executor from "../src/Executor.ts"
@@ -14,6 +17,7 @@ import * as Scheduler from "../src/Scheduler.ts"
 import * as SchedulerConfig from "../src/SchedulerConfig.ts"
 import * as Task from "../src/Task.ts"
 import * as Trigger from "../src/Trigger.ts"
+import { Probe } from "./executors/Probe.ts"
 
 const Work = Task.make("Work")
 const minute = Trigger.interval({ minutes: 1 })
@@ -179,36 +183,50 @@ describe("Scheduler.fromConfig", () => {
     })
   )
 
-  it("says which packages to install for a type", () => {
-    const { stderr } = spawnSync(process.execPath, ["--import", "tsx", "--import", WITHOUT_PG, "-e", OPEN], {
-      encoding: "utf8",
-      cwd: new URL("..", import.meta.url)
-    })
-    assert.match(
-      stderr,
+  const packages: ReadonlyArray<[config: SchedulerConfig.Input, without: string, message: RegExp]> = [
+    [
+      { stores: { default: { type: "postgres" } } },
+      "@effect/sql-pg",
       /stores\.default\.type: needs packages: npm install @effect\/sql @effect\/sql-pg .*\(Cannot find package/
-    )
-  })
+    ],
+    [
+      { executors: { default: { type: "process", url: "test/executors/probe-main.ts" } } },
+      "@effect/platform-node",
+      /executors\.default\.type: needs packages: npm install @effect\/platform @effect\/platform-node \(Cannot find/
+    ]
+  ]
+
+  for (const [config, without, message] of packages) {
+    it(`says which packages to install for a type, such as ${without}`, () => {
+      const options = ["--import", "tsx", "--import", withoutPackage(without), "-e", open(config)]
+      const { stderr } = spawnSync(process.execPath, options, {
+        encoding: "utf8",
+        cwd: new URL("..", import.meta.url)
+      })
+      assert.match(stderr, message)
+    })
+  }
 })
 
 const inUrl = (program: string) => `data:text/javascript,${encodeURIComponent(program)}`
 
 /** What makes Node do without a package that is optional. */
-const WITHOUT_PG = inUrl(`
+const withoutPackage = (name: string) =>
+  inUrl(`
   import { register } from "node:module"
   register(${JSON.stringify(
     inUrl(`export const resolve = (specifier, context, next) => {
-      if (!specifier.startsWith("@effect/sql-pg")) return next(specifier, context)
+      if (!specifier.startsWith("${name}")) return next(specifier, context)
       throw Object.assign(new Error("Cannot find package " + specifier), { code: "ERR_MODULE_NOT_FOUND" })
     }`)
   )})
 `)
 
-const OPEN = `
+const open = (config: SchedulerConfig.Input) => `
   const { Effect, Layer } = await import("effect")
   const Scheduler = await import("./src/Scheduler.ts")
   const { types } = await import("./src/SchedulerConfig.ts")
-  const layer = Scheduler.fromConfig({ stores: { default: { type: "postgres" } } }, types)
+  const layer = Scheduler.fromConfig(${JSON.stringify(config)}, types)
   await Effect.runPromise(Effect.scoped(Layer.build(layer))).catch((error) => console.error(error.message))
 `
 
@@ -248,6 +266,103 @@ describe("a store from a configuration", () => {
     })
   )
 })
+
+describe("an executor from a configuration", () => {
+  const module = new URL("./executors/probe-main.ts", import.meta.url)
+  const fromHere = relative(process.cwd(), fileURLToPath(module))
+
+  /** Threads by the URL of their module, processes by a path. */
+  const Pools: SchedulerConfig.Input = {
+    executors: {
+      default: { type: "fiber" },
+      threads: { type: "worker", url: module, size: 2 },
+      processes: { type: "process", url: fromHere, size: 1, recycleAfter: 1, execArgv: ["--no-addons"] }
+    }
+  }
+
+  const Variables = {
+    APP_EXECUTORS_DEFAULT_TYPE: "fiber",
+    APP_EXECUTORS_THREADS_TYPE: "worker",
+    APP_EXECUTORS_THREADS_URL: module.href,
+    APP_EXECUTORS_THREADS_SIZE: "2",
+    APP_EXECUTORS_PROCESSES_TYPE: "process",
+    APP_EXECUTORS_PROCESSES_URL: fromHere,
+    APP_EXECUTORS_PROCESSES_SIZE: "1",
+    APP_EXECUTORS_PROCESSES_RECYCLE_AFTER: "1",
+    APP_EXECUTORS_PROCESSES_EXEC_ARGV: "--no-addons"
+  }
+
+  const fromFile = ConfigFile.load({ file: Option.some("pools.json"), prefix: Option.none() }).pipe(
+    Effect.map(SchedulerConfig.layer),
+    Layer.unwrapEffect,
+    Layer.provide(FileSystem.layerNoop({ readFileString: () => Effect.succeed(JSON.stringify(Pools)) }))
+  )
+
+  const styles: ReadonlyArray<readonly [string, Layer.Layer<Scheduler.Scheduler, unknown>]> = [
+    ["an object", Scheduler.fromConfig(Pools, SchedulerConfig.types)],
+    ["a file", fromFile],
+    [
+      "the environment",
+      Layer.provide(
+        Scheduler.layerConfig(SchedulerConfig.environment("APP"), SchedulerConfig.types),
+        withVariables(Variables)
+      )
+    ]
+  ]
+
+  for (const [style, layer] of styles) {
+    it.live(`from ${style} is a pool of threads, or of processes`, () =>
+      Effect.gen(function* () {
+        const scheduler = yield* Scheduler.Scheduler
+        const { executors } = yield* scheduler.health
+        assert.deepStrictEqual([executors.threads?.concurrency, executors.processes?.concurrency], [2, 1])
+        const whereIs = (id: string, executor: string) =>
+          Effect.gen(function* () {
+            yield* scheduler.add(Probe, { id, executor, payload: { _tag: "Where" }, trigger: minute })
+            const run = yield* scheduler.runNow(id)
+            return (yield* scheduler.awaitRun(run.id, Probe)) as unknown as Where
+          })
+        const thread = yield* whereIs("a", "threads")
+        assert.strictEqual(thread.pid, process.pid)
+        assert.isAbove(thread.thread, 0)
+        const [first, second] = [yield* whereIs("b", "processes"), yield* whereIs("c", "processes")]
+        assert.strictEqual(new Set([process.pid, first.pid, second.pid]).size, 3)
+        assert.include(first.execArgv, "--no-addons")
+      }).pipe(Effect.provide(Layer.provide(layer, Task.remote(Probe))))
+    )
+  }
+
+  it.effect("is refused where there is no such module", () =>
+    Effect.gen(function* () {
+      const refused = (type: "worker" | "process", url: string) => {
+        const executors = { default: { type, url, start: "lazy" as const } }
+        return Effect.map(failure(Scheduler.fromConfig({ executors }, SchedulerConfig.types)), ({ message }) => message)
+      }
+      assert.strictEqual(
+        yield* refused("worker", "no/such.ts"),
+        `Invalid configuration:\n  executors.default.url: there is no file "no/such.ts"`
+      )
+      assert.include(yield* refused("process", "file:///no/such.js"), `there is no file "file:///no/such.js"`)
+    })
+  )
+
+  it.live("says so where its module is none", () =>
+    Effect.gen(function* () {
+      const url = new URL("./executors/broken-import.ts", import.meta.url)
+      const executors = { default: { type: "worker" as const, url, size: 1 } }
+      const error = yield* failure(Scheduler.fromConfig({ executors }, SchedulerConfig.types))
+      assert.strictEqual(error._tag, "ExecutorUnavailable")
+      assert.include(error.message, "broken-import.ts")
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+})
+
+/** Where an attempt was carried out. */
+interface Where {
+  readonly pid: number
+  readonly thread: number
+  readonly execArgv: ReadonlyArray<string>
+}
 
 describe("Scheduler.layerConfig", () => {
   const Live = Scheduler.layerConfig({

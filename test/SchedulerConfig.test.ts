@@ -6,9 +6,11 @@ import * as ConfigValue from "../src/ConfigValue.ts"
 import * as Executor from "../src/Executor.ts"
 import * as JobStore from "../src/JobStore.ts"
 import * as Policy from "../src/Policy.ts"
+import type * as ProcessExecutor from "../src/ProcessExecutor.ts"
 import type * as Scheduler from "../src/Scheduler.ts"
 import * as SchedulerConfig from "../src/SchedulerConfig.ts"
 import * as SqlJobStore from "../src/SqlJobStore.ts"
+import type * as WorkerExecutor from "../src/WorkerExecutor.ts"
 
 const issuesOf = (input: unknown): Effect.Effect<ReadonlyArray<string>> =>
   Effect.match(SchedulerConfig.decode(input), {
@@ -20,6 +22,7 @@ describe("a configuration", () => {
   const memory = { type: "memory" }
   const TOP = "stores, executors, defaults, paused, autoStart, drain, eventBuffer, watch"
   const SQLITE = "type, filename, prefix, migrate, poll, lease, renewal"
+  const POOL = "type, url, size, start, recycleAfter, startTimeout, grace, memoryLimit, execArgv"
   const A_DURATION = `a duration such as "30 seconds"`
 
   const refusals: ReadonlyArray<[input: unknown, issues: ReadonlyArray<string>]> = [
@@ -76,6 +79,29 @@ describe("a configuration", () => {
     [
       { executors: { default: { type: "none", concurrency: 1 } } },
       ["executors.default.concurrency: unknown key; known: type"]
+    ],
+    [{ executors: { default: { type: "worker" } } }, ["executors.default.url: is missing"]],
+    [
+      {
+        executors: {
+          default: { type: "fiber" },
+          a: { type: "worker", url: "https://host/worker.js", size: 0, start: "cold", recycleAfter: "often" },
+          b: { type: "process", url: "", startTimeout: 0, grace: "infinity", memoryLimit: "1 GiB", execArgv: 7 },
+          c: { type: "worker", url: "worker.js", cwd: "/tmp" }
+        }
+      },
+      [
+        `executors.a.url: expected the path of a module, or a file: URL, got "https://host/worker.js"`,
+        "executors.a.size: expected a whole number of at least 1, got 0",
+        `executors.a.start: expected "warm" or "lazy", got "cold"`,
+        `executors.a.recycleAfter: expected a whole number of at least 1, or "infinity", got "often"`,
+        `executors.b.url: expected the path of a module, or a file: URL, got ""`,
+        `executors.b.startTimeout: expected ${A_DURATION}, or milliseconds, longer than nothing, got 0`,
+        `executors.b.grace: expected ${A_DURATION}, or milliseconds, got "infinity"`,
+        `executors.b.memoryLimit: expected a whole number of at least 1, got "1 GiB"`,
+        "executors.b.execArgv: expected a list of words, got 7",
+        `executors.c.cwd: unknown key; known: ${POOL}`
+      ]
     ],
     [
       { defaults: { coalesce: false, maxInstances: "three", misfireGraceTime: "-1 seconds", jitter: "infinity" } },
@@ -162,6 +188,40 @@ describe("a configuration", () => {
     })
   )
 
+  it.effect("knows every option of threads and processes but their environment", () =>
+    Effect.gen(function* () {
+      const url = new URL("file:///srv/worker.js")
+      const settings = {
+        url,
+        size: 5,
+        start: "lazy",
+        recycleAfter: 100,
+        startTimeout: "10 seconds",
+        grace: "1 second",
+        memoryLimit: 512,
+        execArgv: "--trace-warnings --no-addons"
+      } as const
+      const worker = settings satisfies Record<keyof Omit<WorkerExecutor.Options, "env">, unknown>
+      const process = { ...settings, outputLimit: 0, cwd: "/tmp" } satisfies Record<
+        keyof Omit<ProcessExecutor.Options, "env">,
+        unknown
+      >
+      const { executors } = yield* SchedulerConfig.decode({
+        executors: { default: { type: "worker", ...worker }, pool: { type: "process", ...process } }
+      })
+      const read = {
+        url: url.href,
+        startTimeout: Duration.seconds(10),
+        grace: Duration.seconds(1),
+        execArgv: ["--trace-warnings", "--no-addons"]
+      }
+      assert.deepStrictEqual<unknown>(executors, {
+        default: { type: "worker", ...worker, ...read },
+        pool: { type: "process", ...process, ...read }
+      })
+    })
+  )
+
   it.effect("knows every option of a scheduler and every policy", () =>
     Effect.gen(function* () {
       const policy = {
@@ -239,9 +299,33 @@ const stores = FastCheck.oneof(
   )
 )
 
+const countOrInfinity = FastCheck.oneof(whole(1), FastCheck.constant("infinity"))
+const words = FastCheck.array(FastCheck.stringMatching(/^--[a-z]{1,8}$/), { minLength: 1, maxLength: 3 })
+
+const poolSettings = {
+  size: whole(1),
+  start: FastCheck.constantFrom("warm" as const, "lazy" as const),
+  recycleAfter: countOrInfinity,
+  startTimeout: finite(1),
+  grace: finite(0),
+  memoryLimit: whole(1),
+  execArgv: FastCheck.oneof(
+    words,
+    words.map((words) => words.join(" "))
+  )
+}
+
+const url = FastCheck.constantFrom("worker.js", "/srv/app/worker.ts", "C:\\app\\worker.js", "file:///srv/worker.mjs")
+
 const executors = FastCheck.oneof(
-  withType("fiber", some({ concurrency: FastCheck.oneof(whole(1), FastCheck.constant("infinity")) })),
-  withType("none", FastCheck.constant({}))
+  withType("fiber", some({ concurrency: countOrInfinity })),
+  withType("none", FastCheck.constant({})),
+  FastCheck.tuple(url, some(poolSettings)).map(([url, some]) => ({ type: "worker" as const, url, ...some })),
+  FastCheck.tuple(url, some({ ...poolSettings, outputLimit: whole(0), cwd: text })).map(([url, some]) => ({
+    type: "process" as const,
+    url,
+    ...some
+  }))
 )
 
 const defaults = some({
@@ -312,12 +396,12 @@ describe("a configuration that is written down and read again", () => {
 
 /** A configuration as variables, as documented. */
 const variablesOf = (path: ReadonlyArray<string>, value: unknown): ReadonlyArray<[string, string]> =>
-  typeof value === "object" && value !== null
+  typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.entries(value).flatMap(([key, part]) => {
         const words = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
         return variablesOf([...path, words], part)
       })
-    : [[path.join("_"), String(value)]]
+    : [[path.join("_"), Array.isArray(value) ? value.join(" ") : String(value)]]
 
 describe("a configuration that is described", () => {
   it.effect("has all that holds, with passwords left out", () =>

@@ -1,7 +1,7 @@
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { pathToFileURL } from "node:url"
 import * as TypeScriptModule from "../src/TypeScriptModule.ts"
 
@@ -24,6 +24,17 @@ describe("a module in TypeScript", () => {
       "none.ts": at("none.ts").href,
       "none.js": at("none.js").href
     })
+  })
+
+  it("is found at a path or at a URL, and not where there is none", () => {
+    assert.strictEqual(TypeScriptModule.locate(join(folder, "both.ts"))?.href, at("both.ts").href)
+    assert.strictEqual(
+      TypeScriptModule.locate(relative(process.cwd(), join(folder, "built.ts")))?.href,
+      at("built.js").href
+    )
+    assert.strictEqual(TypeScriptModule.locate(at("built-m.mts").href)?.href, at("built-m.mjs").href)
+    assert.isUndefined(TypeScriptModule.locate("none.ts"))
+    assert.isUndefined(TypeScriptModule.locate(at("none.ts").href))
   })
 
   it("is left to the runtime where nothing has to be done for it", () => {

@@ -239,6 +239,43 @@ describe("effect-scheduler run and signals", () => {
       assert.deepStrictEqual(states(database), ["Succeeded 2"])
     }))
 
+  /** Two of the same signal, with so many milliseconds between them. */
+  const twice = (gap: number) =>
+    inFolder(async (folder) => {
+      const [file, database, log] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "log")]
+      writeFileSync(file, `@reboot echo begun > ${log}; sleep 3; echo done >> ${log}\n`)
+      const daemon = new Daemon(file, "--db", database)
+      await until(() => existsSync(log))
+      daemon.child.kill("SIGINT")
+      await new Promise((resolve) => setTimeout(resolve, gap))
+      const code = await daemon.end("SIGINT")
+      return { code, log: readFileSync(log, "utf8") }
+    })
+
+  it("takes the same signal twice in a moment for one", async () => {
+    assert.deepStrictEqual(await twice(50), { code: 0, log: "begun\ndone\n" })
+  })
+
+  it("takes the same signal a while later for another one", async () => {
+    assert.deepStrictEqual(await twice(1000), { code: 128 + 2, log: "begun\n" })
+  })
+
+  it("is told of Ctrl-C by npm once more, and waits for commands under way all the same", () =>
+    inFolder(async (folder) => {
+      const [file, database, log] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "log")]
+      writeFileSync(file, `@reboot echo begun > ${log}; sleep 2; echo done >> ${log}\n`)
+      const start = `cd ${process.cwd()} && exec node ${args.join(" ")} run ${file} --db ${database}`
+      writeFileSync(join(folder, "package.json"), JSON.stringify({ scripts: { start } }))
+      // A terminal signals the whole group of processes.
+      const npm = spawn("npm", ["start"], { cwd: folder, detached: true, stdio: "ignore" })
+      const ended = new Promise((resolve) => npm.once("exit", resolve))
+      await until(() => existsSync(log))
+      process.kill(-npm.pid!, "SIGINT")
+      await ended
+      await until(() => states(database).includes("Succeeded 1"), 10)
+      assert.strictEqual(readFileSync(log, "utf8"), "begun\ndone\n")
+    }))
+
   it("interrupts what takes longer than its configuration waits, and gives it back", () =>
     inFolder(async (folder) => {
       const [file, database, pid] = [join(folder, "crontab"), join(folder, "jobs.sqlite"), join(folder, "pid")]
@@ -287,7 +324,8 @@ describe("effect-scheduler run --config", () => {
       const shown = JSON.parse(stdout)
       assert.deepInclude(shown.stores.archive, { url: "mysql://app:<redacted>@db/jobs", lease: "15 seconds" })
       assert.deepInclude(shown, { drain: "10 seconds", eventBuffer: 16_384 })
-      writeFileSync(config, JSON.stringify({ stores: sqlite(database) }))
+      const executors = { default: { type: "fiber" }, cpu: { type: "worker", url: "not-here.js" } }
+      writeFileSync(config, JSON.stringify({ stores: sqlite(database), executors }))
       assert.strictEqual(cli("history", "--config", config).stdout, "no runs\n")
     }))
 
@@ -302,15 +340,25 @@ describe("effect-scheduler run --config", () => {
 
   it("refuses what is wrong with it in as many lines", { timeout: 60_000 }, () =>
     inFolder((folder) => {
-      const [crontab, wrong] = [join(folder, "crontab"), join(folder, "wrong.yml")]
+      const [crontab, wrong, threads] = [
+        join(folder, "crontab"),
+        join(folder, "wrong.yml"),
+        join(folder, "threads.yml")
+      ]
       writeFileSync(crontab, "* * * * * true\n")
       writeFileSync(wrong, "stores:\n  default: { type: memory, histroy: 1 }\ndrian: true\n")
+      writeFileSync(threads, "executors:\n  default: { type: worker, url: worker.js }\n")
       const refusals = [
+        [
+          ["run", crontab, "--config", threads],
+          /executors\.default\.type: the commands of a crontab are carried out by "fiber", got "worker"/
+        ],
         [
           ["run", crontab, "--config", wrong],
           /wrong\.yml: .*\n {2}drian: unknown.*\n {2}stores\.default\.histroy: unknown/
         ],
         [["history", "--config", wrong, "--db", "a"], /--db: that is for the configuration to say/],
+        [["run", crontab, "--config", threads, "--watch"], /unknown argument: '--watch'/],
         [["config"], /config needs a file, or --env, or both/]
       ] as const
       for (const [words, message] of refusals) {
