@@ -117,8 +117,13 @@ const WATCHDOG = `
 const { workerData: { grace, memory = Infinity, lastWords } } = require("node:worker_threads")
 const { writeSync } = require("node:fs")
 const parent = process.ppid
+const say = (reason) => {
+  try { return writeSync(lastWords, reason) } catch {}
+  // A thread of Deno has no descriptors of its process but the first three.
+  try { writeSync(2, reason) } catch {}
+}
 const kill = (reason) => {
-  try { writeSync(lastWords, reason) } catch {}
+  say(reason)
   try { process.kill(-process.pid, "SIGKILL") } catch { process.kill(process.pid, "SIGKILL") }
 }
 let isOrphan = false

@@ -253,10 +253,17 @@ export const runMain = <A, E>(layer: Layer.Layer<A, E>): void => {
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1)
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
-    if (Exit.isFailure(exit) && !AttemptProcess.isHosted()) console.error(ALONE)
-    process.exit(Exit.isSuccess(exit) ? 0 : 1)
+    if (Exit.isSuccess(exit)) process.exit(0)
+    if (!AttemptProcess.isHosted()) {
+      console.error(ALONE)
+      process.exit(1)
+    }
+    setTimeout(() => process.exit(1), LAST_MESSAGE)
   })
 }
+
+/** How long the last message may be on its way, in milliseconds; who hears why this is unable to do anything ends it. */
+const LAST_MESSAGE = 1000
 
 const ALONE =
   "This module carries out attempts for a scheduler, which starts it: give its URL to WorkerExecutor.layer or ProcessExecutor.layer."

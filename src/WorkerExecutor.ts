@@ -9,7 +9,7 @@ import { Worker } from "node:worker_threads"
 import type * as AttemptHost from "./AttemptHost.ts"
 import * as AttemptPool from "./AttemptPool.ts"
 import { Executor } from "./Executor.ts"
-import type { ExecutorUnavailable } from "./SchedulerError.ts"
+import { ExecutorUnavailable } from "./SchedulerError.ts"
 import * as TypeScriptModule from "./TypeScriptModule.ts"
 
 /**
@@ -26,7 +26,7 @@ export { runMain } from "./AttemptRunner.ts"
  * @category models
  */
 export interface Options extends AttemptPool.Settings {
-  /** How much memory the heap of a thread may take before it is ended, in MiB. Default: what Node allows. */
+  /** How much memory the heap of a thread may take before it is ended, in MiB: on Node. Default: what Node allows. */
   readonly memoryLimit?: number | undefined
   /** Options of Node for the threads. Default: those of this process. */
   readonly execArgv?: ReadonlyArray<string> | undefined
@@ -37,17 +37,27 @@ export interface Options extends AttemptPool.Settings {
 /**
  * Attempts in worker threads, one at a time in each, as many at the same time as `size` says (default: as many as the
  * machine has processors for). The tasks are those of the module at `url`, which calls `runMain`; the scheduler itself
- * gets to know them by `Task.remote`. Throws `InvalidOption`.
+ * gets to know them by `Task.remote`. Throws `InvalidOption`; fails where a `memoryLimit` would not be heeded.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Executor, ExecutorUnavailable> => {
   const settings = AttemptPool.check(options)
-  if (options.memoryLimit !== undefined) AttemptPool.checkCount("memoryLimit", options.memoryLimit)
+  if (options.memoryLimit !== undefined) {
+    AttemptPool.checkCount("memoryLimit", options.memoryLimit)
+    if (!HAS_LIMITS) return Layer.fail(new ExecutorUnavailable({ kind: KIND, url: settings.url.href, reason: NO_LIMIT }))
+  }
   const spawn = (onEnd: (reason: string) => void) => start(options, settings.url, onEnd)
-  return Layer.scoped(Executor, AttemptPool.make({ ...settings, kind: "worker thread", spawn }))
+  return Layer.scoped(Executor, AttemptPool.make({ ...settings, kind: KIND, spawn }))
 }
+
+const KIND = "worker thread"
+
+/** Bun gives a thread all the memory there is, and Deno does not say when it has stopped one that took too much. */
+const HAS_LIMITS = !("bun" in process.versions) && !("deno" in process.versions)
+
+const NO_LIMIT = "only Node can limit the memory of a thread; ProcessExecutor limits that of a process"
 
 const start = (
   { env, execArgv, memoryLimit }: Options,
