@@ -108,6 +108,8 @@ const makeZone = (name: string): Zone | undefined => {
   if (name === "local") return makeZone(new Intl.DateTimeFormat().resolvedOptions().timeZone)
   const fixed = parseOffset(name)
   if (fixed !== undefined) return fixedZone(fixed)
+  // Node 22 and later read more offsets than this, which must be none where an older node is to read them too.
+  if (/^[+-]/.test(name)) return undefined
   try {
     const format = new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset", minute: "numeric" })
     return namedZone(spell(name, format.resolvedOptions().timeZone), format)
