@@ -312,9 +312,7 @@ const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =
     yield* receive(self, now)
     yield* renew(self, now)
     const isClaiming = mayOverlap(self)
-    yield* isClaiming
-      ? Effect.all([settleEnded(self, now), claimDue(self, now)], { concurrency: 2, discard: true })
-      : settleEnded(self, now)
+    yield* isClaiming ? together(settleEnded(self, now), claimDue(self, now)) : settleEnded(self, now)
     if (mustAsk(self, now)) yield* lookAhead(self, now)
     if (state.mode === "Running") yield* carryOut(self, now, isClaiming)
     SchedulerMetrics.running.unsafeUpdate(self.attempts.size, [])
@@ -332,6 +330,12 @@ const mayOverlap = (self: Actor): boolean => {
   const { ended, isFlooded, mode, node } = self.state
   return isFlooded && mode === "Running" && node !== undefined && ended.length > 0 && Number.isFinite(trust(self))
 }
+
+/** Both come to their ends, also where one of them fails. */
+const together = (...steps: ReadonlyArray<Effect.Effect<void, StoreError>>): Effect.Effect<void, StoreError> =>
+  Effect.flatMap(Effect.all(steps.map(Effect.exit), { concurrency: "unbounded" }), (exits) =>
+    Effect.all(exits, { discard: true })
+  )
 
 const carryOut = (self: Actor, now: DateTime.Utc, hasClaimed: boolean): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
