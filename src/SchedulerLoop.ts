@@ -101,10 +101,11 @@ interface Settlement {
   readonly outcome: Run.Outcome
 }
 
-/** An attempt under way, and whether somebody called its run off. */
+/** An attempt under way, whether it was interrupted, and whether somebody called its run off. */
 interface Attempt {
   readonly run: Run.Running
   readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
+  isInterrupted: boolean
   isCancelled: boolean
 }
 
@@ -300,7 +301,10 @@ const turns = (self: Actor): Effect.Effect<void> =>
 
 /** Attempts are nobody's children but the loop's: none outlives it. */
 const endAttempts = (self: Actor): Effect.Effect<void> =>
-  Effect.suspend(() => Fiber.interruptAll([...self.attempts.values()].map(({ fiber }) => fiber)))
+  Effect.suspend(() => {
+    interruptAll(self)
+    return Effect.asVoid(Fiber.awaitAll([...self.attempts.values()].map(({ fiber }) => fiber)))
+  })
 
 const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
@@ -394,16 +398,22 @@ const endRuns = (self: Actor, wait: Wait): Effect.Effect<void> => {
 
 // Does not wait: each attempt reports its end by a message, in its own time.
 const interruptAll = (self: Actor, executor?: string): void => {
-  for (const { fiber, run } of self.attempts.values()) {
-    if (executor === undefined || run.executor === executor) fiber.unsafeInterruptAsFork(FiberId.none)
+  for (const attempt of self.attempts.values()) {
+    if (executor === undefined || attempt.run.executor === executor) interrupt(attempt)
   }
+}
+
+/** Once: a second interruption would reach what the handler still releases after the first one. */
+const interrupt = (attempt: Attempt): void => {
+  if (!attempt.isInterrupted) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
+  attempt.isInterrupted = true
 }
 
 /** Runs that were called off, here or on another node, while they are under way here. */
 const interruptCancelled = ({ attempts }: Actor, runIds: ReadonlyArray<string>): void => {
   for (const attempt of runIds.flatMap((id) => attempts.get(id) ?? [])) {
-    if (!attempt.isCancelled) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
     attempt.isCancelled = true
+    interrupt(attempt)
   }
 }
 
@@ -647,7 +657,7 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   const { executor } = places.slots
   const start = AttemptFiber.start(self.runtime, executor, run, job.value, handler, self.coordinator)
   return Effect.map(start, (fiber) => {
-    const attempt: Attempt = { run, fiber, isCancelled: false }
+    const attempt: Attempt = { run, fiber, isInterrupted: false, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>
       send(self, { _tag: "RunSettled", run, outcome: toOutcome(self, exit, attempt), slots: places.slots })
