@@ -1,0 +1,129 @@
+import type { SqlClient } from "@effect/sql"
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Stream, TestClock } from "effect"
+import * as SqlSignal from "../src/SqlSignal.ts"
+
+/** A server that takes so many milliseconds for each answer, as its client sees it, which listens on one connection. */
+class Server {
+  listens = 0
+  probes = 0
+  /** How often the connection that listens was asked for something before it had answered. */
+  interruptions = 0
+  isDeaf = false
+  private busyUntil = 0
+  private users = 0
+  private readonly listeners = new Set<(sender: string) => void>()
+  private readonly latency: number
+
+  constructor(latency: number) {
+    this.latency = latency
+  }
+
+  tell(sender: string): void {
+    if (!this.isDeaf) for (const listener of this.listeners) listener(sender)
+  }
+
+  /** The connection is busy until there is an answer, even if nobody waits for it any more. */
+  private readonly ask = Effect.map(Clock.currentTimeMillis, (now) => {
+    if (now < this.busyUntil) this.interruptions++
+    this.busyUntil = now + this.latency
+  })
+
+  private readonly listen = (_channel: string): Stream.Stream<string> =>
+    Stream.asyncPush<string>((emit) => {
+      const listener = (sender: string) => emit.single(sender)
+      this.users++
+      const stop = Effect.map(this.ask, () => {
+        this.listeners.delete(listener)
+        // Who uses it last closes the connection.
+        if (--this.users === 0) this.busyUntil = 0
+      })
+      const start = Effect.map(Effect.zipRight(this.ask, Effect.sleep(this.latency)), () => {
+        this.listens++
+        this.listeners.add(listener)
+      })
+      return Effect.zipRight(
+        Effect.addFinalizer(() => stop),
+        start
+      )
+    })
+
+  private readonly notify = (_: TemplateStringsArray, _channel: string, sender: string) =>
+    Effect.map(Effect.sleep(this.latency), () => {
+      this.probes++
+      this.tell(sender)
+    })
+
+  get client(): SqlClient.SqlClient {
+    return Object.assign(this.notify, { listen: this.listen }) as unknown as SqlClient.SqlClient
+  }
+}
+
+const hearing = (server: Server) =>
+  Effect.gen(function* () {
+    const hints: Array<number> = []
+    const signal = SqlSignal.make(server.client, "jobs")
+    const hear = Stream.runForEach(signal!.received, () =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        hints.push(now)
+      })
+    )
+    return { hints, hearing: yield* Effect.forkScoped(hear) }
+  })
+
+describe("a signal", () => {
+  for (const latency of [0, 90, 300, 2500]) {
+    it.scoped(`on a server that answers in ${latency} ms asks one thing at a time of the connection that listens`, () =>
+      Effect.gen(function* () {
+        const server = new Server(latency)
+        const { hints } = yield* hearing(server)
+        yield* TestClock.adjust("1 minute")
+        assert.lengthOf(hints, 1)
+        server.tell("somebody")
+        yield* TestClock.adjust("1 minute")
+        assert.lengthOf(hints, 2)
+        assert.deepStrictEqual([server.listens, server.interruptions], [1, 0])
+      })
+    )
+  }
+
+  it.scoped("that is heard no more is listened for anew, and there is a hint for what was told meanwhile", () =>
+    Effect.gen(function* () {
+      const server = new Server(10)
+      const { hints } = yield* hearing(server)
+      yield* TestClock.adjust("1 minute")
+      server.isDeaf = true
+      yield* TestClock.adjust("8 seconds")
+      server.isDeaf = false
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual([hints.length, server.listens, server.interruptions], [2, 2, 0])
+    })
+  )
+
+  it.scoped("asks for no sign of life while it hears others", () =>
+    Effect.gen(function* () {
+      const server = new Server(10)
+      const { hints } = yield* hearing(server)
+      yield* TestClock.adjust("1 second")
+      const [probes, heard] = [server.probes, hints.length]
+      for (let i = 0; i < 30; i++) {
+        server.tell("somebody")
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.deepStrictEqual([server.probes, hints.length], [probes, heard + 30])
+    })
+  )
+
+  it.scoped("does not hear itself", () =>
+    Effect.gen(function* () {
+      const server = new Server(10)
+      const signal = SqlSignal.make(server.client, "jobs")!
+      const hints: Array<void> = []
+      yield* Effect.forkScoped(Stream.runForEach(signal.received, (hint) => Effect.sync(() => hints.push(hint))))
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkScoped(signal.send)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(hints, 1)
+    })
+  )
+})
