@@ -91,21 +91,19 @@ const listen = (told: Told, self: string, probe: Probe): Stream.Stream<void, Sql
 const watch = (heard: Queue.Dequeue<void>, probe: Probe): Stream.Stream<void, SqlError> => {
   const hears = (within: Duration.Duration) =>
     Effect.map(Effect.timeoutOption(Queue.take(heard), within), Option.isSome)
-  const tell = Effect.ignore(Effect.timeout(Effect.disconnect(probe), WATCH))
-  const isHeard = (within: Duration.Duration) => Effect.zipRight(tell, hears(within))
-  const begun = Effect.repeat(isHeard(SETTLED), {
+  const isTold = Effect.isSuccess(Effect.timeout(Effect.disconnect(probe), WATCH))
+  const begun = Effect.repeat(Effect.zipRight(isTold, hears(SETTLED)), {
     until: (is) => is,
     schedule: Schedule.union(Schedule.exponential(SETTLED), Schedule.spaced(WATCH))
   })
-  const goesOn = Effect.flatMap(hears(WATCH), (is) => (is ? Effect.succeed(is) : isHeard(WATCH)))
-  const lasts = Effect.filterOrFail(
-    goesOn,
-    (is) => is,
-    () => lost
-  )
+  const isLost = Effect.gen(function* () {
+    // Where nothing can be told there is nothing to be heard.
+    return !(yield* hears(WATCH)) && (yield* isTold) && !(yield* hears(WATCH))
+  })
+  const untilLost = Effect.repeat(isLost, { until: (is) => is })
   return Stream.concat(
     Stream.fromEffect(Effect.asVoid(Effect.delay(begun, SETTLED))),
-    Stream.fromEffect(Effect.forever(lasts))
+    Stream.fromEffect(Effect.zipRight(untilLost, lost))
   )
 }
 

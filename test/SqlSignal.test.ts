@@ -10,6 +10,7 @@ class Server {
   /** How often the connection that listens was asked for something before it had answered. */
   interruptions = 0
   isDeaf = false
+  isFull = false
   private busyUntil = 0
   private users = 0
   private readonly listeners = new Set<(sender: string) => void>()
@@ -49,7 +50,7 @@ class Server {
     })
 
   private readonly notify = (_: TemplateStringsArray, _channel: string, sender: string) =>
-    Effect.map(Effect.sleep(this.latency), () => {
+    Effect.map(this.isFull ? Effect.never : Effect.sleep(this.latency), () => {
       this.probes++
       this.tell(sender)
     })
@@ -97,6 +98,19 @@ describe("a signal", () => {
       server.isDeaf = false
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual([hints.length, server.listens, server.interruptions], [2, 2, 0])
+    })
+  )
+
+  it.scoped("that cannot ask for a sign of life, since all connections of the pool are in use, is not given up", () =>
+    Effect.gen(function* () {
+      const server = new Server(10)
+      const { hints } = yield* hearing(server)
+      yield* TestClock.adjust("1 second")
+      server.isFull = true
+      yield* TestClock.adjust("1 minute")
+      server.isFull = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([hints.length, server.listens], [1, 1])
     })
   )
 
