@@ -170,9 +170,9 @@ export class Cluster {
     return until(() => this.entries().some(isLater), millis)
   }
 
-  /** Waits until a node has runs under way that have just begun. */
+  /** Waits until a node has a run under way that does not end at once. */
   async untilBusy(name: string, millis: number): Promise<void> {
-    await until(() => this.underWay(name).filter(({ at }) => Date.now() - at < 200).length >= 2, millis)
+    await until(() => this.longRunOf(name, 500) !== undefined, millis)
   }
 
   private underWay(name: string): ReadonlyArray<Entry> {

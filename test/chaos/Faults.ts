@@ -236,7 +236,7 @@ const swing: FaultPlan["disturb"] = async (disturbance) => {
 
 const killFirst: FaultPlan["disturb"] = async ({ cluster, until }) => {
   for (; Date.now() < until; await sleep(cluster.timing.lease)) {
-    await cluster.untilBusy("n1", 3000)
+    await cluster.untilBusy("n1", 10_000)
     await cluster.kill("n1")
     cluster.start("n1", { isNew: true })
   }
