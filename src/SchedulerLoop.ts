@@ -101,10 +101,11 @@ interface Settlement {
   readonly outcome: Run.Outcome
 }
 
-/** An attempt under way, and whether somebody called its run off. */
+/** An attempt under way, whether it was interrupted, and whether somebody called its run off. */
 interface Attempt {
   readonly run: Run.Running
   readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
+  isInterrupted: boolean
   isCancelled: boolean
 }
 
@@ -139,6 +140,9 @@ interface State {
   elapsed: number
   lastTurn: Option.Option<DateTime.Utc>
   storeFailures: number
+  /** When it was last logged that the store failed, and whether it is yet to be logged that it has recovered. */
+  warnedAt: number
+  isWarned: boolean
   /** How much is asked of the store at a time: a slow one that answers only small questions in time still gets on. */
   batch: number
   readonly ended: Array<Settlement>
@@ -203,6 +207,10 @@ const LONGEST_VAIN = 500
 
 const SHORTEST_BACKOFF = 100
 const LONGEST_BACKOFF = 5000
+
+/** How long nothing more is logged of a store that goes on to fail, and of one that comes and goes, in milliseconds. */
+const REMINDER = 60_000
+const RELAPSE = 10_000
 
 /**
  * @since 0.1.0
@@ -271,6 +279,8 @@ const makeState = (isPaused: boolean): Effect.Effect<State> =>
     ...clocks,
     lastTurn: Option.none(),
     storeFailures: 0,
+    warnedAt: -Infinity,
+    isWarned: false,
     batch: BATCH,
     ended: []
   }))
@@ -300,7 +310,10 @@ const turns = (self: Actor): Effect.Effect<void> =>
 
 /** Attempts are nobody's children but the loop's: none outlives it. */
 const endAttempts = (self: Actor): Effect.Effect<void> =>
-  Effect.suspend(() => Fiber.interruptAll([...self.attempts.values()].map(({ fiber }) => fiber)))
+  Effect.suspend(() => {
+    interruptAll(self)
+    return Effect.asVoid(Fiber.awaitAll([...self.attempts.values()].map(({ fiber }) => fiber)))
+  })
 
 const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
@@ -410,16 +423,22 @@ const endRuns = (self: Actor, wait: Wait): Effect.Effect<void> => {
 
 // Does not wait: each attempt reports its end by a message, in its own time.
 const interruptAll = (self: Actor, executor?: string): void => {
-  for (const { fiber, run } of self.attempts.values()) {
-    if (executor === undefined || run.executor === executor) fiber.unsafeInterruptAsFork(FiberId.none)
+  for (const attempt of self.attempts.values()) {
+    if (executor === undefined || attempt.run.executor === executor) interrupt(attempt)
   }
+}
+
+/** Once: a second interruption would reach what the handler still releases after the first one. */
+const interrupt = (attempt: Attempt): void => {
+  if (!attempt.isInterrupted) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
+  attempt.isInterrupted = true
 }
 
 /** Runs that were called off, here or on another node, while they are under way here. */
 const interruptCancelled = ({ attempts }: Actor, runIds: ReadonlyArray<string>): void => {
   for (const attempt of runIds.flatMap((id) => attempts.get(id) ?? [])) {
-    if (!attempt.isCancelled) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
     attempt.isCancelled = true
+    interrupt(attempt)
   }
 }
 
@@ -665,7 +684,7 @@ const beginOn = (self: Actor, step: Step, places: Places, now: DateTime.Utc): Ef
   const { executor } = places.slots
   const start = AttemptFiber.start(self.runtime, executor, run, job.value, handler, self.coordinator)
   return Effect.map(start, (fiber) => {
-    const attempt: Attempt = { run, fiber, isCancelled: false }
+    const attempt: Attempt = { run, fiber, isInterrupted: false, isCancelled: false }
     self.attempts.set(run.id, attempt)
     fiber.addObserver((exit) =>
       send(self, { _tag: "RunSettled", run, outcome: toOutcome(self, exit, attempt), slots: places.slots })
@@ -804,14 +823,23 @@ const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>):
     if (state.storeFailures++ === 0) {
       self.hub.publish({ _tag: "StoreUnavailable", at: now, message: Cause.pretty(cause), store: self.name })
     }
-    yield* Effect.logWarning("The scheduler could not complete a turn; it tries again", cause)
     state.isStale = true
     const later = yield* Clock.currentTimeMillis
+    yield* warn(state, cause, later)
     if (later >= state.trustedUntil) evict(self, now)
     if (state.mode === "Draining" && self.attempts.size === 0) return yield* stop(self)
     const backoff = Math.min(SHORTEST_BACKOFF * 2 ** Math.min(state.storeFailures - 1, 10), LONGEST_BACKOFF)
     state.wakeAt = Math.min(later + backoff, state.trustedUntil)
   })
+
+/** Turns fail as often as there is news: not each of them is worth a line. */
+const warn = (state: State, cause: Cause.Cause<StoreError>, now: number): Effect.Effect<void> => {
+  const text = "The scheduler could not complete a turn; it tries again"
+  const pause = state.storeFailures === 1 ? RELAPSE : REMINDER
+  if (Math.abs(now - state.warnedAt) < pause) return Effect.logDebug(text, cause)
+  Object.assign(state, { warnedAt: now, isWarned: true })
+  return Effect.logWarning(text, cause)
+}
 
 const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
@@ -819,7 +847,8 @@ const recovered = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErr
     self.state.batch = Math.min(batch + Math.ceil(batch / 8), BATCH)
     if (storeFailures === 0) return
     yield* releaseUnknown(self)
-    self.state.storeFailures = 0
+    if (self.state.isWarned) yield* Effect.logInfo("The store of the scheduler answers again")
+    Object.assign(self.state, { storeFailures: 0, isWarned: false })
     self.hub.publish({ _tag: "StoreRecovered", at: now, store: self.name })
   })
 

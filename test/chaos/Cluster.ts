@@ -31,6 +31,16 @@ interface Live {
   readonly exit: Promise<void>
 }
 
+/** An attempt of a run on a node. */
+export interface Target {
+  readonly name: string
+  readonly runId: string
+  readonly attempt: number
+}
+
+/** How long is waited for what has to come, also on a busy machine, in milliseconds. */
+const LONGEST_WAIT = 30_000
+
 export interface ClusterOptions {
   readonly folder: string
   readonly address: Address
@@ -137,27 +147,39 @@ export class Cluster {
     return signs.at(-1)?.at ?? 0
   }
 
-  /** Waits until some node, but not one of these, has runs under way that have just begun; any one in the end. */
-  async busy(millis: number, others: ReadonlyArray<string> = []): Promise<string> {
-    const names = this.names.filter((name) => !others.includes(name))
-    let found = names[0]!
-    await until(() => {
-      const name = names.find((name) => this.begun(name) >= 2)
-      found = name ?? found
-      return name !== undefined
-    }, millis)
-    return found
+  /** Waits for a run that has so long still to go: whatever befalls its node meanwhile hits it, without any luck. */
+  async longRun(left: number): Promise<Target> {
+    let found: Target | undefined
+    const isFound = await until(() => {
+      found = this.names.flatMap((name) => this.longRunOf(name, left) ?? []).at(0)
+      return found !== undefined
+    }, LONGEST_WAIT)
+    if (!isFound) throw new Error(`No node had a run with ${left} ms to go for ${LONGEST_WAIT} ms`)
+    return found!
   }
 
-  /** Waits until a node has runs under way that have just begun. */
+  private longRunOf(name: string, left: number): Target | undefined {
+    const now = Date.now()
+    const long = this.underWay(name).find(({ at, work = 0 }) => at + work - now >= left)
+    return long === undefined ? undefined : { name, runId: long.runId, attempt: long.attempt }
+  }
+
+  /** Waits until a later attempt of a run has begun. */
+  takenOver({ attempt, runId }: Target, millis: number): Promise<boolean> {
+    const isLater = (entry: Entry) => entry.runId === runId && entry.attempt > attempt
+    return until(() => this.entries().some(isLater), millis)
+  }
+
+  /** Waits until a node has a run under way that does not end at once. */
   async untilBusy(name: string, millis: number): Promise<void> {
-    await until(() => this.begun(name) >= 2, millis)
+    await until(() => this.longRunOf(name, 500) !== undefined, millis)
   }
 
-  private begun(name: string): number {
+  private underWay(name: string): ReadonlyArray<Entry> {
     const own = this.nodes.get(name)!.log.lines.filter(isEntry)
-    const ended = new Set(own.filter(({ event }) => event !== "start").map(({ runId }) => runId))
-    return own.filter(({ at, runId }) => !ended.has(runId) && Date.now() - at < 200).length
+    const nameOf = ({ attempt, runId }: Entry) => `${attempt} ${runId}`
+    const ended = new Set(own.filter(({ event }) => event !== "start").map(nameOf))
+    return own.filter((entry) => entry.event === "start" && !ended.has(nameOf(entry)))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -206,11 +228,16 @@ export class Cluster {
   }
 
   /** A process stands still for so long, and does not know it. */
-  async freeze(name: string, millis: number): Promise<void> {
+  freeze(name: string, millis: number): Promise<void> {
+    return this.freezeWhile(name, () => sleep(millis))
+  }
+
+  /** The same, for as long as something takes. */
+  async freezeWhile(name: string, act: () => Promise<unknown>): Promise<void> {
     const { child, pid } = this.nodes.get(name)!
     const from = Date.now()
     child.kill("SIGSTOP")
-    await sleep(millis)
+    await act()
     child.kill("SIGCONT")
     this.faults.push({ kind: "stopped", pid, from, to: Date.now() })
   }

@@ -68,17 +68,20 @@ const freeze = inTurn(async (cluster, name) => {
   await cluster.freeze(name, cluster.timing.lease * 1.7)
 })
 
-/** One node is killed and another one stands still for as long as it takes to lose what it holds. */
+/** A node is killed, and one stands still for as long as it takes to lose what it holds. */
 export const shortly: FaultPlan = {
   name: "shortly",
   nodes: nodes(3),
   databases: ["sqlite"],
   disturb: async ({ cluster }) => {
+    const { lease } = cluster.timing
     await cluster.ready(60_000)
-    const killed = await cluster.busy(5000)
-    await cluster.kill(killed)
-    cluster.start(killed, { isNew: true })
-    await cluster.freeze(await cluster.busy(3000, [killed]), cluster.timing.lease * 1.3)
+    const { name } = await cluster.longRun(lease / 2)
+    await cluster.kill(name)
+    cluster.start(name, { isNew: true })
+    const target = await cluster.longRun(lease)
+    // One that stands still in the middle of a transaction keeps the others from taking anything over.
+    await cluster.freezeWhile(target.name, () => cluster.takenOver(target, 3 * lease))
   }
 }
 
@@ -136,8 +139,9 @@ export const cutShortly: FaultPlan = {
   disturb: async ({ cluster }) => {
     await cluster.ready(60_000)
     for (const proxy of cluster.allProxies) proxy.cutCommits(ANSWERED)
-    const name = await cluster.busy(5000)
-    await cluster.cut(name, (proxy) => swallow(proxy, cluster))
+    const target = await cluster.longRun(cluster.timing.lease)
+    await cluster.cut(target.name, (proxy) => swallow(proxy, cluster))
+    await cluster.takenOver(target, cluster.timing.lease)
     for (const proxy of cluster.allProxies) proxy.cutCommits(Infinity)
   }
 }
@@ -232,7 +236,7 @@ const swing: FaultPlan["disturb"] = async (disturbance) => {
 
 const killFirst: FaultPlan["disturb"] = async ({ cluster, until }) => {
   for (; Date.now() < until; await sleep(cluster.timing.lease)) {
-    await cluster.untilBusy("n1", 3000)
+    await cluster.untilBusy("n1", 10_000)
     await cluster.kill("n1")
     cluster.start("n1", { isNew: true })
   }

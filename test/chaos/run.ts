@@ -49,7 +49,10 @@ const endAtOnce = (): void => {
 
 const progress = ({ attempts, isSettled, notices, outputs, story, violations }: Scenario.Report): void => {
   const others = Object.entries(notices).map(([name, count]) => `${name} ${count}`)
-  console.error(`  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}; ${others.join(", ")}`)
+  const logged = outputs.split("\n").length - 1
+  console.error(
+    `  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}; lines logged ${logged}; ${others.join(", ")}`
+  )
   if (violations.length === 0 && isSettled) return
   for (const { detail, job, runId, tag } of violations.slice(0, 10))
     console.error(`  ${tag} ${runId || job}: ${detail}`)

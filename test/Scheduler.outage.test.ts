@@ -1,0 +1,79 @@
+/** What is logged of a store that is away. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger, Schema, TestClock } from "effect"
+import * as Executor from "../src/Executor.ts"
+import * as Scheduler from "../src/Scheduler.ts"
+import * as Task from "../src/Task.ts"
+import * as Trigger from "../src/Trigger.ts"
+import * as FaultyJobStore from "./FaultyJobStore.ts"
+import { inOwnTime } from "./FaultyJobStore.ts"
+
+const Slow = Task.make("Slow", { payload: Schema.Struct({ seconds: Schema.Number }) })
+const SlowLive = Task.toLayer(Slow, ({ seconds }) => Effect.sleep(seconds * 1000))
+
+const logged: Array<string> = []
+const logger = Logger.make(({ logLevel, message }) => logged.push(`${logLevel.label} ${String(message)}`))
+
+const live = Scheduler.layer().pipe(
+  Layer.provide(SlowLive),
+  Layer.provide(Executor.layerFiber({ concurrency: 100 })),
+  Layer.provideMerge(FaultyJobStore.layer()),
+  Layer.provide(Logger.replace(Logger.defaultLogger, logger))
+)
+
+const test = <E>(
+  title: string,
+  body: (scheduler: Scheduler.Scheduler["Type"], faults: FaultyJobStore.Faults["Type"]) => Effect.Effect<void, E, never>
+) =>
+  it.scoped(title, () =>
+    Effect.gen(function* () {
+      const [scheduler, faults] = yield* Effect.all([Scheduler.Scheduler, FaultyJobStore.Faults])
+      yield* TestClock.adjust("1 second")
+      logged.length = 0
+      yield* body(scheduler, faults)
+    }).pipe(Effect.provide(live), inOwnTime)
+  )
+
+const count = (level: string) => logged.filter((line) => line.startsWith(level)).length
+
+describe("a store that is away", () => {
+  test("is told of at once and then once a minute, however many attempts end meanwhile", (scheduler, faults) =>
+    Effect.gen(function* () {
+      const seconds = Array.from({ length: 50 }, (_, i) => 2 + i)
+      yield* Effect.forEach(seconds, (seconds) => scheduler.add(Slow, { id: `${seconds}`, payload: { seconds } }))
+      yield* TestClock.adjust("1 second")
+      const all = FaultyJobStore.turnOperations
+      yield* faults.inject(...all.map((operation) => ({ operation, how: "fail", when: "before" }) as const))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual([count("WARN"), count("INFO")], [1, 0])
+      yield* TestClock.adjust("9 minutes")
+      assert.deepStrictEqual([count("WARN"), count("INFO")], [10, 0])
+      yield* faults.heal
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([count("WARN"), count("INFO")], [10, 1])
+    }))
+
+  test("now and then is told of no more often than every ten seconds", (scheduler, faults) =>
+    Effect.gen(function* () {
+      yield* scheduler.add(Slow, {
+        id: "slow",
+        payload: { seconds: 0 },
+        trigger: Trigger.interval({ seconds: 1 })
+      })
+      for (let i = 0; i < 60; i++) {
+        yield* faults.inject({ operation: "claim", how: "fail", when: "before", calls: 1 })
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtLeast(faults.met.length, 59)
+      assert.deepStrictEqual([count("WARN"), count("INFO")], [6, 6])
+    }))
+
+  test("again after it was back is told of again", (_, faults) =>
+    Effect.gen(function* () {
+      for (let i = 0; i < 3; i++) {
+        yield* faults.inject({ operation: "renew", how: "fail", when: "before", during: "8 seconds" })
+        yield* TestClock.adjust("20 seconds")
+      }
+      assert.deepStrictEqual([count("WARN"), count("INFO")], [3, 3])
+    }))
+})
