@@ -124,7 +124,8 @@ const TELLING = Duration.seconds(1)
 const teller = (notify: Effect.Effect<void, SqlError>): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const wanted = yield* Queue.sliding<void>(1)
-    const tell = Effect.ignore(Effect.timeout(Effect.disconnect(notify), TELLING))
+    // What ends may not be interrupted, but its wait for an answer can.
+    const tell = Effect.ignore(Effect.timeout(Effect.interruptible(Effect.disconnect(notify)), TELLING))
     yield* Effect.addFinalizer(() => Effect.whenEffect(tell, Queue.isFull(wanted)))
     yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(wanted), Effect.uninterruptible(tell))))
     return Effect.asVoid(Queue.offer(wanted, undefined))
