@@ -11,6 +11,7 @@ const describeAll = ({ outputs, story, violations }: Scenario.Report): string =>
 
 const assertHealthy = (report: Scenario.Report): void => {
   assert.isTrue(report.isSettled, describeAll(report))
+  assert.isTrue(report.hasEnded, describeAll(report))
   assert.deepStrictEqual(report.violations, [], describeAll(report))
   assert.isAbove(report.runs, 40)
   assert.isAbove(report.takeOvers.length, 0, "no fault hit a run under way")

@@ -242,11 +242,16 @@ export class Cluster {
     this.faults.push({ kind: "stopped", pid, from, to: Date.now() })
   }
 
-  /** Ends every node, those that do not leave in time by force. */
-  async close(millis: number): Promise<void> {
-    const late = setTimeout(() => this.destroy(), millis)
+  /** Ends every node, those that do not leave in time by force; says whether there were none. */
+  async close(millis: number): Promise<boolean> {
+    let areInTime = true
+    const late = setTimeout(() => {
+      areInTime = false
+      this.destroy()
+    }, millis)
     await Promise.all(this.names.map((name) => this.leave(name)))
     clearTimeout(late)
+    return areInTime
   }
 
   /** Kills every node at once, also stopped ones. */
