@@ -7,6 +7,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
@@ -124,9 +125,11 @@ const TELLING = Duration.seconds(1)
 const teller = (notify: Effect.Effect<void, SqlError>): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const wanted = yield* Queue.sliding<void>(1)
-    // What ends may not be interrupted, but its wait for an answer can.
-    const tell = Effect.ignore(Effect.timeout(Effect.interruptible(Effect.disconnect(notify)), TELLING))
+    // Nobody's child: Effect interrupts children together with their parent, also where that one goes on.
+    const bounded = Effect.forkDaemon(Effect.interruptible(Effect.timeout(Effect.disconnect(notify), TELLING)))
+    const tell = Effect.flatMap(bounded, Fiber.await)
     yield* Effect.addFinalizer(() => Effect.whenEffect(tell, Queue.isFull(wanted)))
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(wanted), Effect.uninterruptible(tell))))
+    const tellNext = Effect.uninterruptibleMask((restore) => Effect.zipRight(restore(Queue.take(wanted)), tell))
+    yield* Effect.forkScoped(Effect.forever(tellNext))
     return Effect.asVoid(Queue.offer(wanted, undefined))
   })

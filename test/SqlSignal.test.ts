@@ -164,7 +164,10 @@ describe("a signal", () => {
         const scope = yield* Scope.make()
         const signal = (yield* Scope.extend(SqlSignal.make(server.client, "jobs"), scope))!
         server.isFull = isFull
-        yield* Effect.repeatN(Effect.zipRight(signal.send, Effect.yieldNow()), 1)
+        yield* signal.send
+        // The first one is under way.
+        yield* TestClock.adjust(50)
+        yield* signal.send
         const ending = yield* Effect.fork(Scope.close(scope, Exit.void))
         yield* TestClock.adjust("1 second")
         yield* TestClock.adjust("1 second")
