@@ -3,7 +3,7 @@ const floors = {
   faces: ["index", "bin", "CommandLine", "CronDaemon", "ConfigFile", "SchedulerConfig", "ConfigTypes", "RunTable", "TestScheduler", "Simulation", "ExecutorConformance", "ExecutorWorld", "SchedulerServer"],
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
   parts: ["AttemptPool", "AttemptHost", "AttemptRunner", "SqlClaim", "SqlAttempts", "SqlSuccession", "SqlNodes"],
-  loops: ["Configuration", "JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "NamedStores", "NamedExecutors", "AttemptFiber", "AttemptCoordinator", "SchedulerTracer"],
+  loops: ["Configuration", "JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "LoopState", "LoopLease", "LoopNews", "LoopAttempts", "LoopSteps", "NamedStores", "NamedExecutors", "AttemptFiber", "AttemptCoordinator", "SchedulerTracer"],
   ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
   records: ["Audit", "Job", "Run", "AttemptMessage", "AttemptOutput", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlDefinition", "SqlRows", "SqlRuns", "SqlJobs"]
 }
