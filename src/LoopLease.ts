@@ -23,7 +23,7 @@ const JUMP = 1000
 export const trust = (self: Actor): number => Duration.toMillis(self.store.timing.lease) * 0.8
 
 /**
- * * A question that is not answered may not cost the lease: the next renewal still comes in time, and what the node holds is
+ * A question that is not answered may not cost the lease: the next renewal still comes in time, and what the node holds is
  * interrupted in time. Nor is its interruption waited for: a connection that leads nowhere does not answer that either.
  *
  * @since 0.1.0
@@ -82,7 +82,7 @@ const register = (self: Actor, now: DateTime.Utc): Effect.Effect<void, StoreErro
   })
 
 /**
- * * The node is no longer who it was: what it holds is interrupted, and once that has ended, or four leases later, it comes
+ * The node is no longer who it was: what it holds is interrupted, and once that has ended, or four leases later, it comes
  * back under another id.
  *
  * @since 0.1.0
@@ -117,7 +117,7 @@ const adjust = (state: State, wall: number, millis: number): void => {
 }
 
 /**
- * * A wall clock that has not gone as far as time has was set, or the machine slept: what was known of leases is void. It is
+ * A wall clock that has not gone as far as time has was set, or the machine slept: what was known of leases is void. It is
  * the reading that the turn goes by: with a later one, the lease would be renewed only after the turn.
  *
  * @since 0.1.0
