@@ -38,6 +38,9 @@ export interface Target {
   readonly attempt: number
 }
 
+/** Who has a run with so long to go is busy, in milliseconds. */
+export const BUSY = 500
+
 /** How long is waited for what has to come, also on a busy machine, in milliseconds. */
 const LONGEST_WAIT = 30_000
 
@@ -149,13 +152,16 @@ export class Cluster {
 
   /** Waits for a run that has so long still to go: whatever befalls its node meanwhile hits it, without any luck. */
   async longRun(left: number): Promise<Target> {
+    const found = await this.findLongRun(left, this.names, LONGEST_WAIT)
+    if (found === undefined) throw new Error(`No node had a run with ${left} ms to go for ${LONGEST_WAIT} ms`)
+    return found
+  }
+
+  async findLongRun(left: number, names: ReadonlyArray<string>, millis: number): Promise<Target | undefined> {
+    const find = () => names.flatMap((name) => this.longRunOf(name, left) ?? []).at(0)
     let found: Target | undefined
-    const isFound = await until(() => {
-      found = this.names.flatMap((name) => this.longRunOf(name, left) ?? []).at(0)
-      return found !== undefined
-    }, LONGEST_WAIT)
-    if (!isFound) throw new Error(`No node had a run with ${left} ms to go for ${LONGEST_WAIT} ms`)
-    return found!
+    await until(() => (found = find()) !== undefined, millis)
+    return found
   }
 
   private longRunOf(name: string, left: number): Target | undefined {
@@ -172,7 +178,7 @@ export class Cluster {
 
   /** Waits until a node has a run under way that does not end at once. */
   async untilBusy(name: string, millis: number): Promise<void> {
-    await until(() => this.longRunOf(name, 500) !== undefined, millis)
+    await this.findLongRun(BUSY, [name], millis)
   }
 
   private underWay(name: string): ReadonlyArray<Entry> {

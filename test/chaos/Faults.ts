@@ -1,5 +1,5 @@
 /** What is done to a cluster while it works: each fault is a row of the table. */
-import { type Cluster, type Setup, sleep, until } from "./Cluster.ts"
+import { BUSY, type Cluster, type Setup, sleep, until } from "./Cluster.ts"
 import { type Address, holdSnapshot, type Kind, type Server, type StoreTiming } from "./Database.ts"
 import { BOTH, type Proxy } from "./Proxy.ts"
 
@@ -231,16 +231,19 @@ const swing: FaultPlan["disturb"] = async (disturbance) => {
     for (let side = 1; Date.now() < until; side = -side, await sleep(1700)) cluster.setClock(name, side * SWING)
     cluster.setClock(name, 0)
   }
-  await Promise.all([swing(), killFirst(disturbance)])
+  await Promise.all([swing(), killBusy(["n1", "n2"])(disturbance)])
 }
 
-const killFirst: FaultPlan["disturb"] = async ({ cluster, until }) => {
-  for (; Date.now() < until; await sleep(cluster.timing.lease)) {
-    await cluster.untilBusy("n1", 10_000)
-    await cluster.kill("n1")
-    cluster.start("n1", { isNew: true })
+/** Kills one of these nodes that is busy, a lease later another one, and so on. */
+const killBusy =
+  (names: ReadonlyArray<string>): FaultPlan["disturb"] =>
+  async ({ cluster, until }) => {
+    for (; Date.now() < until; await sleep(cluster.timing.lease)) {
+      const name = (await cluster.findLongRun(BUSY, names, 10_000))?.name ?? names[0]!
+      await cluster.kill(name)
+      cluster.start(name, { isNew: true })
+    }
   }
-}
 
 /** The lease and its times as they are by default. */
 const DEFAULTS: StoreTiming = { lease: 15_000, renewal: 5000, poll: 5000 }
@@ -257,7 +260,7 @@ export const plans: ReadonlyArray<FaultPlan> = [
     timing: DEFAULTS,
     takeOver: DEFAULTS.lease + DEFAULTS.poll,
     databases: ALL,
-    disturb: killFirst
+    disturb: killBusy(["n1", "n2", "n3"])
   },
   { name: "suicide", nodes: nodes(5), deadly: 3, databases: ALL, disturb: wait },
   { name: "freeze", nodes: nodes(3), databases: ALL, disturb: freeze },
