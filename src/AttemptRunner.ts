@@ -43,6 +43,7 @@ type Answer = Deferred.Deferred<Option.Option<PreviousRun>, StoreError>
 interface Attempt {
   readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
   readonly questions: Map<number, Answer>
+  isInterrupted: boolean
 }
 
 interface Runner {
@@ -79,7 +80,16 @@ export const serve = <A, E>(layer: Layer.Layer<A, E>): Effect.Effect<void, E | W
   }).pipe(Effect.scoped)
 
 const interruptAll = ({ attempts }: Runner): Effect.Effect<void> =>
-  Effect.suspend(() => Fiber.interruptAll([...attempts.values()].map(({ fiber }) => fiber)))
+  Effect.suspend(() => {
+    for (const attempt of attempts.values()) interruptOnce(attempt)
+    return Effect.asVoid(Fiber.awaitAll([...attempts.values()].map(({ fiber }) => fiber)))
+  })
+
+/** A second interruption would reach what the handler still releases after the first one. */
+const interruptOnce = (attempt: Attempt): void => {
+  if (!attempt.isInterrupted) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
+  attempt.isInterrupted = true
+}
 
 const receive = (self: Runner, command: Command): void => {
   switch (command._tag) {
@@ -102,7 +112,7 @@ const receive = (self: Runner, command: Command): void => {
 const interrupt = (attempt: Attempt | undefined): void => {
   if (attempt === undefined) return
   AttemptProcess.setDuty("Free")
-  attempt.fiber.unsafeInterruptAsFork(FiberId.none)
+  interruptOnce(attempt)
 }
 
 const answer = (self: Runner, { id, previous, question }: Extract<Command, { readonly _tag: "Answer" }>): void => {
@@ -131,7 +141,7 @@ const fork = (self: Runner, command: Execute, handler: Task.Handler): void => {
   const fiber = Runtime.runFork(surroundings, Executor.carryOut(handler, payload, scope), {
     updateRefs: (refs, fiberId) => logTo(self, command, refs, fiberId)
   })
-  self.attempts.set(id, { fiber, questions })
+  self.attempts.set(id, { fiber, questions, isInterrupted: false })
   fiber.addObserver((exit) => {
     self.attempts.delete(id)
     AttemptProcess.setDuty("Free")

@@ -7,9 +7,9 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Job from "./Job.ts"
 import * as NamedService from "./NamedService.ts"
@@ -117,7 +117,7 @@ export const carryOut = (
   )
 
 /**
- * Interrupts an attempt that takes longer, waits for its end, and says so.
+ * Interrupts an attempt that takes longer, waits for its end, and says so. Who interrupts it meanwhile does not do so twice.
  *
  * @since 0.1.0
  * @category execution
@@ -125,9 +125,18 @@ export const carryOut = (
 export const withTimeout =
   (timeout: Duration.Duration) =>
   <R>(attempt: Effect.Effect<Run.Outcome, never, R>): Effect.Effect<Run.Outcome, never, R> =>
-    Duration.isFinite(timeout)
-      ? Effect.timeoutTo(attempt, { duration: timeout, onSuccess: identity, onTimeout: () => timedOut(timeout) })
-      : attempt
+    Duration.isFinite(timeout) ? interruptedAfter(timeout, attempt) : attempt
+
+/** Nobody's child: Effect interrupts children together with their parent, also while they release what they have. */
+const interruptedAfter = <R>(timeout: Duration.Duration, attempt: Effect.Effect<Run.Outcome, never, R>) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDaemon(restore(attempt)), (fiber) =>
+      restore(Effect.timeoutOption(Fiber.await(fiber), timeout)).pipe(
+        Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+        Effect.flatMap(Option.getOrElse(() => Effect.as(Fiber.interrupt(fiber), timedOut(timeout))))
+      )
+    )
+  )
 
 const timedOut = (after: Duration.Duration): Run.Outcome => ({
   _tag: "Failed",

@@ -24,6 +24,7 @@ import * as Job from "./Job.ts"
 import { type JobFilter, JobStore, type OnConflict, type RunFilter } from "./JobStore.ts"
 import type { AddOptions, Modification, Reconciled } from "./JobVerbs.ts"
 import * as JobVerbs from "./JobVerbs.ts"
+import type * as LoopState from "./LoopState.ts"
 import { NamedExecutors } from "./NamedExecutors.ts"
 import * as NamedService from "./NamedService.ts"
 import { NamedStores } from "./NamedStores.ts"
@@ -45,7 +46,6 @@ import {
   type TriggerExhausted
 } from "./SchedulerError.ts"
 import { makeHub, type SchedulerEvent } from "./SchedulerEvent.ts"
-import type * as SchedulerLoop from "./SchedulerLoop.ts"
 import * as Task from "./Task.ts"
 import type * as Trigger from "./Trigger.ts"
 
@@ -199,7 +199,7 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
      * Ends the actor once runs under way have ended (`wait: true`, the default), at once, or after so long; what is
      * interrupted is released to be run again. Verbs on jobs still work afterwards.
      */
-    readonly shutdown: (options?: { readonly wait?: SchedulerLoop.Wait | undefined }) => Effect.Effect<void>
+    readonly shutdown: (options?: { readonly wait?: LoopState.Wait | undefined }) => Effect.Effect<void>
     /** What happens from the moment on at which the stream begins to run. */
     readonly events: Stream.Stream<SchedulerEvent>
     /** What happens from now on: the subscription stands when the Effect is done. */
@@ -216,14 +216,14 @@ export class Scheduler extends Context.Tag("effect-scheduler/Scheduler")<
     /** Leaves a store with its jobs, once runs under way have ended (`wait: true`, the default), at once, or after so long. */
     readonly removeStore: (
       name: string,
-      options?: { readonly wait?: SchedulerLoop.Wait | undefined }
+      options?: { readonly wait?: LoopState.Wait | undefined }
     ) => Effect.Effect<void, InvalidOption>
     /** Puts an executor beside the others; refused if the name is taken. */
     readonly addExecutor: SchedulerActors.Actors["addExecutor"]
     /** Ends an executor once its attempts have ended (`wait: true`, the default), at once, or after so long. */
     readonly removeExecutor: (
       name: string,
-      options?: { readonly wait?: SchedulerLoop.Wait | undefined }
+      options?: { readonly wait?: LoopState.Wait | undefined }
     ) => Effect.Effect<void, InvalidOption>
   }
 >() {}
@@ -240,7 +240,7 @@ export interface Options {
   /** Whether the actor starts with the layer. False makes a client of the store, until `start`. Default: true. */
   readonly autoStart?: boolean | undefined
   /** How long the end of the layer waits for runs under way before it interrupts them. Default: not at all. */
-  readonly drain?: SchedulerLoop.Wait | undefined
+  readonly drain?: LoopState.Wait | undefined
   /** How many events a listener may be behind before it loses some. Default: 16 384. */
   readonly eventBuffer?: number | undefined
   /**

@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import { Executor } from "./Executor.ts"
 import { JobStore } from "./JobStore.ts"
 import type { Engine } from "./JobVerbs.ts"
+import type * as LoopState from "./LoopState.ts"
 import { DEFAULT_EXECUTOR } from "./Policy.ts"
 import { InvalidOption } from "./SchedulerError.ts"
 import * as SchedulerLoop from "./SchedulerLoop.ts"
@@ -41,19 +42,19 @@ export interface Actors {
   readonly pauseAll: Effect.Effect<void>
   readonly resumeAll: Effect.Effect<void>
   readonly start: Effect.Effect<void>
-  readonly shutdown: (wait: SchedulerLoop.Wait) => Effect.Effect<void>
+  readonly shutdown: (wait: LoopState.Wait) => Effect.Effect<void>
   readonly runDue: (atMost: Duration.Duration) => Effect.Effect<number>
   readonly health: Effect.Effect<Health>
   readonly addStore: <E, R>(
     name: string,
     store: Layer.Layer<JobStore, E, R>
   ) => Effect.Effect<void, E | InvalidOption, R>
-  readonly removeStore: (name: string, wait: SchedulerLoop.Wait) => Effect.Effect<void, InvalidOption>
+  readonly removeStore: (name: string, wait: LoopState.Wait) => Effect.Effect<void, InvalidOption>
   readonly addExecutor: <E, R>(
     name: string,
     executor: Layer.Layer<Executor, E, R>
   ) => Effect.Effect<void, E | InvalidOption, R>
-  readonly removeExecutor: (name: string, wait: SchedulerLoop.Wait) => Effect.Effect<void, InvalidOption>
+  readonly removeExecutor: (name: string, wait: LoopState.Wait) => Effect.Effect<void, InvalidOption>
 }
 
 /**
@@ -63,7 +64,7 @@ export interface Actors {
 export interface Options {
   readonly isStarted: boolean
   readonly isPaused: boolean
-  readonly drain: SchedulerLoop.Wait
+  readonly drain: LoopState.Wait
   readonly watch: Duration.Duration
 }
 
@@ -138,12 +139,12 @@ const engage = (self: Theatre, name: string, scope: Scope.CloseableScope): Effec
     actors.set(name, { loop, fiber, scope })
   })
 
-const modeOf = ({ actors }: Theatre): Effect.Effect<SchedulerLoop.Mode> => {
+const modeOf = ({ actors }: Theatre): Effect.Effect<LoopState.Mode> => {
   const first = actors.get(DEFAULT_STORE)
   return first === undefined ? Effect.succeed("Running") : Effect.map(first.loop.health, ({ mode }) => mode)
 }
 
-const send = ({ actors }: Theatre, message: SchedulerLoop.Message): Effect.Effect<void> =>
+const send = ({ actors }: Theatre, message: LoopState.Message): Effect.Effect<void> =>
   Effect.sync(() => {
     for (const { loop } of actors.values()) loop.send(message)
   })
@@ -155,7 +156,7 @@ const start = (self: Theatre): Effect.Effect<void> =>
   })
 
 /** Ends all loops together, and tells so once. */
-const shutdown = (self: Theatre, wait: SchedulerLoop.Wait): Effect.Effect<void> =>
+const shutdown = (self: Theatre, wait: LoopState.Wait): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* send(self, { _tag: "Shutdown", wait })
     yield* start(self)
@@ -234,7 +235,7 @@ const build = <I, S, E, R>(tag: { readonly key: string } & Effect.Effect<S, neve
     })
   )
 
-const removeStore = (self: Theatre, name: string, wait: SchedulerLoop.Wait) =>
+const removeStore = (self: Theatre, name: string, wait: LoopState.Wait) =>
   Effect.gen(function* () {
     const { hub, stores } = self.engine
     const actor = name === DEFAULT_STORE ? undefined : self.actors.get(name)
@@ -259,7 +260,7 @@ const addExecutor = <E, R>(self: Theatre, name: string, layer: Layer.Layer<Execu
     yield* send(self, { _tag: "Wake" })
   })
 
-const removeExecutor = (self: Theatre, name: string, wait: SchedulerLoop.Wait) =>
+const removeExecutor = (self: Theatre, name: string, wait: LoopState.Wait) =>
   Effect.gen(function* () {
     const { executors, hub } = self.engine
     const slots = name === DEFAULT_EXECUTOR ? undefined : executors.get(name)

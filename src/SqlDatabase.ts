@@ -68,26 +68,32 @@ export const make = (sql: SqlClient.SqlClient, names: SqlMigrations.Tables, pati
   })
   const free = sql.literal("FOR UPDATE SKIP LOCKED")
   const shared = { sql, names, isAlone: false, hold: sql.literal("FOR UPDATE"), holdFree: free }
-  const bounded = (brackets: (patience: Duration.Duration) => Brackets) => {
-    const within = (patience: Duration.Duration): Transact => {
-      const transact = withTransaction(sql, brackets(patience))
+  const bounded = (any: Brackets, step: Brackets) => {
+    const within = (brackets: Brackets): Transact => {
+      const transact = withTransaction(sql, brackets)
       return (effect) => persist(transact(effect))
     }
-    return { transaction: within(patience.any), step: within(patience.step) }
+    return { transaction: within(any), step: within(step) }
   }
   switch (dialect) {
     case "sqlite":
       return alone(sql, names)
     case "mysql":
       // MariaDB has no OF.
-      return { ...shared, dialect, isMysql: true, holdFreeBoth: free, ...bounded(readCommitted) }
+      return {
+        ...shared,
+        dialect,
+        isMysql: true,
+        holdFreeBoth: free,
+        ...bounded(readCommitted(patience.any), readCommitted(patience.step))
+      }
     default:
       return {
         ...shared,
         dialect,
         isMysql: false,
         holdFreeBoth: sql.literal("FOR UPDATE OF r, j SKIP LOCKED"),
-        ...bounded(neverIdle)
+        ...bounded(neverIdle(patience.any), byIndices(neverIdle(patience.step)))
       }
   }
 }
@@ -124,6 +130,15 @@ const neverIdle = (patience: Duration.Duration): Brackets => {
     commit: "COMMIT",
     rollback: "ROLLBACK"
   }
+}
+
+/**
+ * The rows of a queue come and go faster than PostgreSQL counts them: by what it believes it would read a table, or all rows
+ * that an index once had, where it has to find a few. Reading by index, it also forgets those that are gone.
+ */
+const byIndices = (brackets: Brackets): Brackets => {
+  const others = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"]
+  return { ...brackets, begin: [brackets.begin, ...others.map((name) => `SET LOCAL enable_${name} = off`)].join("; ") }
 }
 
 /** As PostgreSQL's; by default they read what was there at their first read, and lock the gaps between rows. */

@@ -5,12 +5,10 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
@@ -20,24 +18,18 @@ import * as Job from "./Job.ts"
 import * as JobStore from "./JobStore.ts"
 import * as Run from "./Run.ts"
 import { RunNotFound, type StoreError } from "./SchedulerError.ts"
+import * as SqlAttempts from "./SqlAttempts.ts"
+import * as SqlClaim from "./SqlClaim.ts"
 import * as SqlClock from "./SqlClock.ts"
 import * as SqlDatabase from "./SqlDatabase.ts"
-import {
-  byIndex,
-  type Database,
-  type Failure,
-  inPages,
-  isOneOf,
-  limitTo,
-  PAGE,
-  refail,
-  thenJoin
-} from "./SqlDatabase.ts"
+import { byIndex, type Database, type Failure, isOneOf, refail, thenJoin } from "./SqlDatabase.ts"
 import * as SqlJobs from "./SqlJobs.ts"
 import * as SqlMigrations from "./SqlMigrations.ts"
+import * as SqlNodes from "./SqlNodes.ts"
 import * as SqlRows from "./SqlRows.ts"
 import * as SqlRuns from "./SqlRuns.ts"
 import * as SqlSignal from "./SqlSignal.ts"
+import * as SqlSuccession from "./SqlSuccession.ts"
 
 /**
  * @since 0.1.0
@@ -202,20 +194,26 @@ const runOperations = (db: Database, change: Perform, perform: Perform) =>
 
 const tickOperations = (db: Database, step: Perform) =>
   ({
-    claim: (options) => step("claim due jobs", claim(db, options)),
-    start: (options) => step("start runs", start(db, options)),
-    settle: (settlements, now, start) => step("settle runs", settleAndStart(db, settlements, now, start)),
-    report: (reports) => step("report progress", report(db, reports)),
+    claim: (options) => step("claim due jobs", SqlClaim.claim(db, options)),
+    start: (options) => step("start runs", SqlAttempts.start(db, options)),
+    settle: (settlements, now, start) => step("settle runs", SqlAttempts.settleAndStart(db, settlements, now, start)),
+    report: (reports) => step("report progress", SqlAttempts.report(db, reports)),
     nextWake: (options) => refail("find the next wake", nextWake(db, options))
   }) satisfies Partial<Store>
 
 const nodeOperations = (db: Database, step: Perform, maxClockSkew: Duration.Duration) =>
   ({
     register: ({ lease, now }) =>
-      refail("register a node", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), register(db, now, lease))),
+      refail(
+        "register a node",
+        Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), SqlNodes.register(db, now, lease))
+      ),
     renew: ({ lease, node, now }) =>
-      refail("renew a lease", Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), renew(db, node, now, lease))),
-    recover: (options) => step("recover runs", recover(db, options)),
+      refail(
+        "renew a lease",
+        Effect.zipRight(SqlClock.guard(db, now, maxClockSkew), SqlNodes.renew(db, node, now, lease))
+      ),
+    recover: (options) => step("recover runs", SqlNodes.recover(db, options)),
     release: (node) =>
       refail("release a node", Effect.asVoid(db.sql`DELETE FROM ${db.sql(db.names.nodes)} WHERE id = ${node}`))
   }) satisfies Partial<Store>
@@ -322,7 +320,7 @@ const cancel = (
       ? yield* SqlRuns.write(db, SqlRuns.callOff(run, now, "requested"), SqlRuns.ownJob(jobs, run))
       : run
     const ends = Run.isLive(called) || called === run ? [] : [{ was: run, run: called }]
-    const [step] = yield* follow(db, ends, jobs, now)
+    const [step] = yield* SqlSuccession.follow(db, ends, jobs, now)
     return step ?? { run: called, job: Option.fromNullable(jobs.get(run.jobId)), isFinished: false }
   })
 
@@ -341,348 +339,8 @@ const counts = ({ names, sql }: Database): Effect.Effect<JobStore.Counts, SqlErr
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// what follows
+// the next wake
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** A run that has gone from one state to another. */
-interface Transition {
-  readonly was: Run.Run
-  readonly run: Run.Run
-}
-
-/** A job before and after the last of some runs has ended. */
-interface Rest {
-  readonly was: Job.Job
-  readonly job: Job.Job
-  readonly isFinished: boolean
-  readonly last: Run.Run | undefined
-}
-
-/** After runs have ended: the next one of an instance goes on, or of its job; a job with nothing left ends. */
-const follow = (
-  db: Database,
-  transitions: ReadonlyArray<Transition>,
-  jobs: ReadonlyMap<string, Job.Job>,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const ended = endsByJob(transitions, jobs)
-    const loads = yield* SqlRuns.loadsOf(db, [...ended.keys()])
-    const rests = new Map<string, Rest>()
-    for (const [job, ends] of ended) {
-      const load = loads.get(job.id) ?? SqlRuns.IDLE
-      if (!SqlRuns.isIdle(load)) yield* succeed(db, job, ends, load)
-      const { isFinished, job: rested } = SqlRuns.isIdle(load) ? rest(job, now) : { job, isFinished: false }
-      rests.set(job.id, { was: job, job: rested, isFinished, last: ends.at(-1)?.run })
-    }
-    yield* layToRest(db, [...rests.values()], now)
-    yield* SqlRuns.forget(db, [...ended.keys()])
-    return transitions.map(({ run }) => {
-      const rest = rests.get(run.jobId)
-      const isFinished = rest?.last === run && rest.isFinished
-      return { run, job: Option.fromNullable(rest?.job ?? jobs.get(run.jobId)), isFinished }
-    })
-  })
-
-const endsByJob = (transitions: ReadonlyArray<Transition>, jobs: ReadonlyMap<string, Job.Job>) => {
-  const ended = new Map<Job.Job, Array<Transition>>()
-  for (const transition of transitions) {
-    const job = SqlRuns.ownJob(jobs, transition.run)
-    if (job === undefined || Run.isLive(transition.run)) continue
-    const ends = ended.get(job)
-    if (ends === undefined) ended.set(job, [transition])
-    else ends.push(transition)
-  }
-  return ended
-}
-
-/** What waits behind runs that have ended goes on. */
-const succeed = (db: Database, job: Job.Job, ends: ReadonlyArray<Transition>, load: SqlRuns.Load) =>
-  Effect.gen(function* () {
-    const heirs = load.waiting === 0 ? [] : yield* Effect.forEach(ends, ({ was }) => SqlRuns.inherit(db, was, job))
-    yield* SqlRuns.promote(db, job, { ...load, active: load.active + heirs.flat().filter(Run.isActive).length })
-  })
-
-/** A job with nothing in flight goes on, or is finished. */
-const rest = (was: Job.Job, now: DateTime.Utc): Rest => {
-  const job = Job.rearm(was, now)
-  return { was, job, isFinished: Job.isFinished(job), last: undefined }
-}
-
-/** Writes what became of jobs with nothing in flight. */
-const layToRest = (db: Database, rests: ReadonlyArray<Rest>, now: DateTime.Utc): Effect.Effect<void, SqlError> =>
-  Effect.gen(function* () {
-    const [going, finished] = Arr.partition(rests, ({ isFinished }) => isFinished)
-    const moved = going.filter(({ job, was }) => job !== was).map(({ job }) => job)
-    const kept = finished.flatMap(({ job }) => Option.toArray(Job.finish(job, now)))
-    const gone = finished.filter(({ job }) => Option.isNone(Job.finish(job, now))).map(({ job }) => job.id)
-    yield* SqlJobs.moveOn(db, moved)
-    yield* SqlJobs.write(db, kept)
-    yield* SqlJobs.forget(db, gone)
-  })
-
-// ---------------------------------------------------------------------------------------------------------------------
-// the tick
-// ---------------------------------------------------------------------------------------------------------------------
-
-const claim = (
-  db: Database,
-  { limit, now, start }: Parameters<Store["claim"]>[0]
-): Effect.Effect<JobStore.Claim, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const [unread, jobs] = Arr.separate((yield* SqlJobs.holdDue(db, now, limit)).map(SqlJobs.readOrTell))
-    const loads = yield* SqlRuns.loadsOf(db, jobs)
-    const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
-    const parked = [...unread, ...failed]
-    yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
-    const mayBegin = yield* whatMayBegin(db, jobs, now, jobs.length + unread.length >= limit)
-    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, mayBegin, start, now)
-    const claimed = yield* record(db, advances, begun, now)
-    return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
-  })
-
-const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
-  Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
-
-/** Where more is due than was claimed, what starts at once must not come after what is left. */
-const whatMayBegin = (
-  db: Database,
-  claimed: ReadonlyArray<Job.Job>,
-  now: DateTime.Utc,
-  isFull: boolean
-): Effect.Effect<(run: Run.Run) => boolean, SqlError> => {
-  if (!isFull) return Effect.succeed(() => true)
-  return Effect.map(SqlJobs.isUrgencyLeft(db, now, claimed), (isLeft) => (run) => !isLeft && run.priority >= 0)
-}
-
-/** The runs that start with the claim that makes them, by priority and then by time, as far as there is room. */
-const choose = (
-  advances: ReadonlyArray<Job.Advance>,
-  mayBegin: (run: Run.Run) => boolean,
-  { node, room, tasks }: JobStore.Start,
-  now: DateTime.Utc
-): ReadonlyMap<string, Run.Run> => {
-  const left = new Map(room)
-  const begun = new Map<string, Run.Run>()
-  // What others have to go for is still in their queue.
-  const ready = advances.filter(({ cancels }) => cancels === 0).flatMap(({ runs }) => runs.filter(Run.isActive))
-  const mine = ready.filter(({ runAt, task }) => tasks.has(task) && runAt.epochMillis <= now.epochMillis)
-  for (const run of mine.filter(mayBegin).sort(inStartOrder)) {
-    const places = left.get(run.executor) ?? 0
-    if (places <= 0) continue
-    left.set(run.executor, places - 1)
-    begun.set(run.id, Run.start(run, node, now))
-  }
-  return begun
-}
-
-const inStartOrder = (a: Run.Run, b: Run.Run): number =>
-  b.priority - a.priority || a.runAt.epochMillis - b.runAt.epochMillis || (a.id < b.id ? -1 : 1)
-
-const toStarted = (
-  runs: ReadonlyArray<Run.Run>,
-  job: Job.Job,
-  begun: ReadonlyMap<string, Run.Run>
-): ReadonlyArray<JobStore.Step> =>
-  runs.flatMap(({ id }) => {
-    const run = begun.get(id)
-    return run === undefined ? [] : [{ run, job: Option.some(job), isFinished: false }]
-  })
-
-/** Writes what became of due jobs. */
-const record = (
-  db: Database,
-  advances: ReadonlyArray<Job.Advance>,
-  begun: ReadonlyMap<string, Run.Run>,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const cancelled = yield* Effect.forEach(advances, ({ cancels, next }) => SqlRuns.makeRoom(db, next, cancels, now))
-    const made = yield* SqlRuns.insert(
-      db,
-      advances.flatMap(({ missed, next, runs, skipped }) => {
-        const made = runs.map((run) => begun.get(run.id) ?? run)
-        return SqlRuns.toRows([...missed, ...made, ...skipped], next, now.epochMillis)
-      })
-    )
-    yield* SqlJobs.moveOn(
-      db,
-      advances.map(({ next }) => next)
-    )
-    const crowded = advances.filter(({ cancels }) => cancels > 0)
-    const pending = yield* SqlRuns.letIn(
-      db,
-      crowded.map(({ next }) => next)
-    )
-    const claimed = advances.map((advance, index) => toClaimed(advance, cancelled[index] ?? [], made, pending))
-    yield* SqlRuns.forget(
-      db,
-      claimed.filter(hasEnded).map(({ next }) => next)
-    )
-    return yield* restAll(db, claimed, now)
-  })
-
-const toClaimed = (
-  advance: Job.Advance,
-  cancelled: ReadonlyArray<Run.Run>,
-  made: ReadonlySet<string>,
-  pending: ReadonlyMap<string, Run.Run>
-): JobStore.ClaimedJob => {
-  const stored = (runs: ReadonlyArray<Run.Run>) =>
-    runs.filter(({ id }) => made.has(id)).map((run) => pending.get(run.id) ?? run)
-  const { missed, runs, skipped } = advance
-  return {
-    ...advance,
-    missed: stored(missed),
-    runs: stored(runs),
-    skipped: stored(skipped),
-    cancelled,
-    isFinished: false
-  }
-}
-
-const hasEnded = ({ cancelled, missed, skipped }: JobStore.ClaimedJob): boolean =>
-  cancelled.length + missed.length + skipped.length > 0
-
-/** Jobs that were due for the last time are over if nothing came of it. */
-const restAll = (
-  db: Database,
-  claimed: ReadonlyArray<JobStore.ClaimedJob>,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyArray<JobStore.ClaimedJob>, SqlError> =>
-  Effect.gen(function* () {
-    const idle = claimed.filter(({ runs }) => !runs.some(Run.isLive))
-    const jobs = idle.map(({ next }) => next).filter(Job.isFinished)
-    const loads = yield* SqlRuns.loadsOf(db, jobs)
-    const rests = new Map(jobs.filter(({ id }) => !loads.has(id)).map((job) => [job.id, rest(job, now)]))
-    yield* layToRest(db, [...rests.values()], now)
-    return claimed.map((one) => {
-      const rest = rests.get(one.next.id)
-      return rest === undefined ? one : { ...one, next: rest.job, isFinished: rest.isFinished }
-    })
-  })
-
-const start = (
-  db: Database,
-  options: Parameters<Store["start"]>[0]
-): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const steps: Array<JobStore.Step> = []
-    let room = options.tasks.size === 0 ? 0 : options.limit
-    while (room > 0) {
-      const batch = yield* startBatch(db, { ...options, limit: Math.min(room, PAGE) })
-      const started = batch.filter(({ run }) => Run.isRunning(run)).length
-      steps.push(...batch)
-      // What came too late left its place to others.
-      room = started === batch.length && batch.length < PAGE ? 0 : room - started
-    }
-    return steps
-  })
-
-const startBatch = (db: Database, options: Parameters<Store["start"]>[0]) =>
-  Effect.gen(function* () {
-    const { node, now } = options
-    const held = yield* SqlRuns.holdPending(db, options)
-    const { jobs } = yield* SqlJobs.readHeld(db, held.jobs)
-    const begun = held.runs
-      .filter(({ jobId }) => jobs.has(jobId))
-      .map((was): Transition => ({ was, run: Run.start(was, node, now) }))
-    yield* writeTransitions(db, begun, jobs)
-    return yield* follow(db, begun, jobs, now)
-  })
-
-const writeTransitions = (
-  db: Database,
-  transitions: ReadonlyArray<Transition>,
-  jobs: ReadonlyMap<string, Job.Job>
-): Effect.Effect<unknown, SqlError> => {
-  const runs = transitions.map(({ run }) => run)
-  return SqlRuns.writeAll(db, runs, (run) => SqlRuns.ownJob(jobs, run))
-}
-
-type Settlements = Parameters<Store["settle"]>[0]
-
-/** Two steps of a turn in one transaction: where few runs end at a time, its end costs more than either of them. */
-const settleAndStart = (
-  db: Database,
-  settlements: Settlements,
-  now: DateTime.Utc,
-  begin: JobStore.Start | undefined
-): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const steps = [...(yield* settle(db, settlements, now))]
-    for (const [executor, limit] of begin?.room ?? []) {
-      steps.push(...(yield* start(db, { ...begin!, now, executor, limit })))
-    }
-    return steps
-  })
-
-const settle = (
-  db: Database,
-  settlements: Settlements,
-  now: DateTime.Utc
-): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const ids = settlements.map(({ run }) => run.jobId)
-    // All at once, so that the pages of several nodes do not cross.
-    if (ids.length > PAGE) yield* SqlJobs.hold(db, ids)
-    return yield* inPages(settlements, (page) => settlePage(db, page, now))
-  })
-
-const settlePage = (db: Database, settlements: Settlements, now: DateTime.Utc) =>
-  Effect.gen(function* () {
-    const held = yield* SqlJobs.holdOf(
-      db,
-      settlements.map(({ run }) => run)
-    )
-    const ends = endsOf(settlements, held, now)
-    const written = yield* SqlRuns.writeHeld(db, ends)
-    const others = settlements.filter(({ run }) => !written.has(run.id))
-    const settled = (yield* stillHeld(db, others)).map(({ outcome, run }) => endOf(run, outcome, held, now))
-    yield* writeTransitions(db, settled, held.jobs)
-    return yield* follow(db, [...ends.filter(({ run }) => written.has(run.id)), ...settled], held.jobs, now)
-  })
-
-/** What becomes of attempts if they still hold their runs, once for each run, but for those that were called off. */
-const endsOf = (settlements: Settlements, held: SqlJobs.Held, now: DateTime.Utc) =>
-  [...new Map(settlements.toReversed().map((settlement) => [settlement.run.id, settlement])).values()]
-    .toReversed()
-    .filter(({ run }) => run.state.cancelled === undefined)
-    .map(({ outcome, run }) => endOf(run, outcome, held, now))
-
-const endOf = (was: Run.Running, outcome: Run.Outcome, { jobs, unread }: SqlJobs.Held, now: DateTime.Utc) => {
-  const owner = SqlRuns.ownJob(jobs, was) ?? (unread.has(was.jobId) ? SqlRuns.UNREAD : SqlRuns.ORPHAN)
-  return { was, run: Run.settle(was, owner.policy, outcome, now), attempt: was.attempt, owner }
-}
-
-/** The settlements of attempts that still hold their runs, once each, with the runs as they are stored. */
-const stillHeld = (db: Database, settlements: Settlements) =>
-  Effect.gen(function* () {
-    const ids = settlements.map(({ run }) => run.id)
-    const held = new Map((yield* SqlRuns.holdRunning(db, ids)).filter(Run.isRunning).map((run) => [run.id, run]))
-    return settlements.flatMap(({ outcome, run: { attempt, id } }) => {
-      const run = held.get(id)
-      if (run?.attempt !== attempt) return []
-      held.delete(id)
-      return [{ run, outcome }]
-    })
-  })
-
-type Reports = Parameters<Store["report"]>[0]
-
-const report = (db: Database, reports: Reports): Effect.Effect<ReadonlyArray<Run.Running>, StoreError | SqlError> =>
-  inPages(reports, (page) =>
-    Effect.gen(function* () {
-      const told = new Map(page.map((report) => [report.run.id, report]))
-      const held = (yield* SqlRuns.holdRunning(db, [...told.keys()])).filter(Run.isRunning)
-      const reported = held.flatMap((run) => {
-        const report = told.get(run.id)
-        return report?.run.attempt === run.attempt ? [Run.report(run, report.progress)] : []
-      })
-      yield* SqlRuns.writeAll(db, reported, () => undefined)
-      return reported
-    })
-  )
 
 const nextWake = (
   db: Database,
@@ -718,48 +376,6 @@ const toWakes = (rows: ReadonlyArray<WakeRow>): JobStore.Wakes => {
   const cancelled = rows.flatMap(({ id }) => id ?? [])
   return { claim: least("claim"), start: least("start"), recover: least("recover"), cancelled }
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// nodes
-// ---------------------------------------------------------------------------------------------------------------------
-
-const leaseEnd = (now: DateTime.Utc, lease: Duration.Duration): number =>
-  Math.min(now.epochMillis + Duration.toMillis(lease), Number.MAX_SAFE_INTEGER - 1)
-
-const register = ({ names, sql }: Database, now: DateTime.Utc, lease: Duration.Duration) =>
-  Effect.gen(function* () {
-    const id = crypto.randomUUID()
-    const expires_at = leaseEnd(now, lease)
-    yield* sql`INSERT INTO ${sql(names.nodes)} ${sql.insert({ id, registered_at: now.epochMillis, expires_at })}`
-    return id
-  })
-
-/** Each statement for itself: a node that falls silent in a transaction would hold its row against those who bury it. */
-const renew = ({ isMysql, names, sql }: Database, node: string, now: DateTime.Utc, lease: Duration.Duration) =>
-  Effect.gen(function* () {
-    const update = sql`UPDATE ${sql(names.nodes)} SET expires_at = ${leaseEnd(now, lease)} WHERE id = ${node}`
-    if (!isMysql) return (yield* sql`${update} RETURNING id`).length > 0
-    yield* update
-    // Afterwards: the write waits for others, who may be about to forget the node.
-    return (yield* sql`SELECT id FROM ${sql(names.nodes)} WHERE id = ${node}`).length > 0
-  })
-
-const recover = (
-  db: Database,
-  { limit, now }: Parameters<Store["recover"]>[0]
-): Effect.Effect<ReadonlyArray<JobStore.Step>, StoreError | SqlError> =>
-  Effect.gen(function* () {
-    const { names, sql } = db
-    yield* sql`DELETE FROM ${sql(names.nodes)} WHERE expires_at < ${now.epochMillis}`
-    const rows = yield* sql<SqlRows.RunRow>`SELECT * FROM ${sql(names.runs)} WHERE state = 'Running'
-      AND node NOT IN (SELECT id FROM ${sql(names.nodes)}) ORDER BY scheduled_at, id ${limitTo(db, limit)}`
-    const lost = (yield* SqlRuns.read(rows)).filter(Run.isRunning)
-    return yield* settle(
-      db,
-      lost.map((run) => ({ run, outcome: { _tag: "Crashed" } })),
-      now
-    )
-  })
 
 /**
  * The store as a Layer: SQLite, PostgreSQL or MySQL/MariaDB, whichever client is provided.

@@ -200,7 +200,8 @@ interface Held {
  */
 export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect<ReadonlySet<string>, SqlError> => {
   if (db.dialect !== "pg" || all.length === 0) return Effect.succeed(new Set())
-  const isHeld = (held: Fragment) => db.sql`t.attempt = ${held} AND t.state = 'Running' AND t.cancel_node IS NULL`
+  // A run that is under way has a node. Its state would have the rows looked for among all that were ever running.
+  const isHeld = (held: Fragment) => db.sql`t.attempt = ${held} AND t.node IS NOT NULL AND t.cancel_node IS NULL`
   const rows = all.map(({ attempt, owner, run }) => Object.assign(toRow(run, owner, 0), { held: attempt }))
   return Effect.map(
     overwriteHeld(db, db.names.runs, CHANGING, rows, isHeld),

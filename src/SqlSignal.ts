@@ -4,9 +4,11 @@
  * @since 0.1.0
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -37,14 +39,17 @@ const isListener = (client: object): client is Listener => "listen" in client &&
 /** PostgreSQL refuses longer names. */
 const LONGEST = 63
 
-/** How often it is asked whether the connection is still there. */
-const WATCH = Duration.seconds(5)
+/** After how long without news it is asked whether they still come, and for how long an answer is waited for. */
+const WATCH = Duration.seconds(3)
 
 /** How long after one connection was lost the next one is tried. */
 const PAUSE = Duration.seconds(1)
 
-/** Long enough for a connection to have been made, and for the server to have answered. */
+/** Mostly long enough for a connection to have been made, and for the server to have answered. */
 const SETTLED = Duration.millis(100)
+
+/** What is told only to see whether it is heard. */
+const PROBE = "?"
 
 /**
  * The signal on a channel, if the client can listen.
@@ -63,7 +68,7 @@ export const make = (
     // A node knows of what it changes, but not of when the caller's own transaction ends.
     sendWithin: notify("anyone"),
     send,
-    received: listen(client, channel, self).pipe(
+    received: listen(client.listen(channel), self, notify(PROBE)).pipe(
       Stream.catchAllCause(() => Stream.empty),
       Stream.repeat(Schedule.spaced(PAUSE)),
       Stream.buffer({ capacity: 1, strategy: "sliding" })
@@ -71,14 +76,43 @@ export const make = (
   }))
 }
 
-/** What others tell, until the connection is lost; once it stands there is a hint, for what was told before it did. */
-const listen = (client: Listener, channel: string, self: string): Stream.Stream<void, SqlError> => {
-  const others = Stream.filter(client.listen(channel), (sender) => sender !== self)
-  const probe = Stream.runDrain(Stream.interruptAfter(client.listen(`${channel}?`), SETTLED))
-  const watch = Effect.forever(Effect.delay(probe, WATCH))
-  const begun = Stream.fromEffect(Effect.delay(probe, SETTLED))
-  return Stream.merge(Stream.as(others, undefined), Stream.concat(begun, Stream.fromEffect(watch)))
+type Told = Stream.Stream<string, SqlError>
+type Probe = Effect.Effect<void, SqlError>
+
+/** What others tell, until nothing is heard any more; once it is there is a hint, for what was told before. */
+const listen = (told: Told, self: string, probe: Probe): Stream.Stream<void, SqlError> =>
+  Stream.unwrap(
+    Effect.map(Queue.sliding<void>(1), (heard) => {
+      const all = Stream.tap(told, () => Queue.offer(heard, undefined))
+      const others = Stream.filter(all, (sender) => sender !== self && sender !== PROBE)
+      return Stream.merge(Stream.as(others, undefined), watch(heard, probe), { haltStrategy: "either" })
+    })
+  )
+
+/**
+ * The connection that listens is asked for nothing: it does one thing at a time, and those who use it do not know of each
+ * other. What is told on another one shows whether it still hears, unless others have shown it.
+ */
+const watch = (heard: Queue.Dequeue<void>, probe: Probe): Stream.Stream<void, SqlError> => {
+  const hears = (within: Duration.Duration) =>
+    Effect.map(Effect.timeoutOption(Queue.take(heard), within), Option.isSome)
+  const isTold = Effect.isSuccess(Effect.timeout(Effect.disconnect(probe), WATCH))
+  const begun = Effect.repeat(Effect.zipRight(isTold, hears(SETTLED)), {
+    until: (is) => is,
+    schedule: Schedule.union(Schedule.exponential(SETTLED), Schedule.spaced(WATCH))
+  })
+  const isLost = Effect.gen(function* () {
+    // Where nothing can be told there is nothing to be heard.
+    return !(yield* hears(WATCH)) && (yield* isTold) && !(yield* hears(WATCH))
+  })
+  const untilLost = Effect.repeat(isLost, { until: (is) => is })
+  return Stream.concat(
+    Stream.fromEffect(Effect.asVoid(Effect.delay(begun, SETTLED))),
+    Stream.fromEffect(Effect.zipRight(untilLost, lost))
+  )
 }
+
+const lost = new SqlError({ cause: new Error("nothing is heard any more"), message: "The database is not heard" })
 
 /** How long a hint may take: one that gets no answer must not keep others from being told of. */
 const TELLING = Duration.seconds(1)
@@ -91,8 +125,11 @@ const TELLING = Duration.seconds(1)
 const teller = (notify: Effect.Effect<void, SqlError>): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const wanted = yield* Queue.sliding<void>(1)
-    const tell = Effect.ignore(Effect.timeout(Effect.disconnect(notify), TELLING))
+    // Nobody's child: Effect interrupts children together with their parent, also where that one goes on.
+    const bounded = Effect.forkDaemon(Effect.interruptible(Effect.timeout(Effect.disconnect(notify), TELLING)))
+    const tell = Effect.flatMap(bounded, Fiber.await)
     yield* Effect.addFinalizer(() => Effect.whenEffect(tell, Queue.isFull(wanted)))
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(wanted), Effect.uninterruptible(tell))))
+    const tellNext = Effect.uninterruptibleMask((restore) => Effect.zipRight(restore(Queue.take(wanted)), tell))
+    yield* Effect.forkScoped(Effect.forever(tellNext))
     return Effect.asVoid(Queue.offer(wanted, undefined))
   })

@@ -194,6 +194,8 @@ export interface Dials {
   offset: number
   /** The wall clock moves in steps of so many milliseconds. */
   step: number
+  /** How long it takes to read the wall clock, in milliseconds. */
+  reading: number
   /** How long a timer really takes. */
   sleep: (millis: number) => number
 }
@@ -201,9 +203,12 @@ export interface Dials {
 /** The test clock with its dials; interrupted sleeps leave nothing behind in it. */
 const makeClock = Effect.map(Effect.clock, (clock) => {
   const base = clock as TestClock.TestClock & { readonly clockState: Ref.Ref<TestClock.Data> }
-  const dials: Dials = { offset: 0, step: 1, sleep: (millis) => millis }
+  const dials: Dials = { offset: 0, step: 1, reading: 0, sleep: (millis) => millis }
   const elapsed = Effect.map(Ref.get(base.clockState), ({ instant }) => instant)
-  const wall = (instant: number) => Math.floor((instant + dials.offset) / dials.step) * dials.step
+  const wall = (instant: number) => {
+    dials.offset += dials.reading
+    return Math.floor((instant + dials.offset) / dials.step) * dials.step
+  }
   const sleep = (duration: Duration.Duration) =>
     Effect.flatMap(Deferred.make<void>(), (woken) =>
       Ref.update(base.clockState, ({ instant, sleeps }) => ({

@@ -168,6 +168,31 @@ describe("a client of PostgreSQL", () => {
     }).pipe(Effect.scoped, onClient)
   )
 
+  it.live("has one statement at a time on the connection that listens, however late the server answers", () =>
+    Effect.gen(function* () {
+      const proxy = yield* Effect.acquireRelease(
+        Effect.promise(() => Proxy.start(Number(new URL(server.url).port))),
+        (proxy) => Effect.promise(() => proxy.close())
+      )
+      const url = new URL(server.url)
+      url.port = String(proxy.port)
+      const warnings: Array<string> = []
+      const note = ({ message }: Error) => warnings.push(message)
+      process.on("warning", note)
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.off("warning", note)))
+      const listening = Effect.gen(function* () {
+        const store = yield* SqlJobStore.make()
+        proxy.once("LISTEN", () => proxy.hold(["toClient"]))
+        const told = yield* Effect.fork(Stream.runHead(store.changes))
+        yield* Effect.sleep("500 millis")
+        proxy.release()
+        yield* Effect.timeout(Fiber.join(told), "5 seconds")
+      })
+      yield* Effect.provide(listening, postgresClient(url.href))
+      assert.deepStrictEqual(warnings, [])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("that never starts leaves no connection behind", () =>
     Effect.gen(function* () {
       const client = Scheduler.layer({ autoStart: false }).pipe(

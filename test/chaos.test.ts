@@ -1,4 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { spawnSync } from "node:child_process"
+import { execPath } from "node:process"
+import { fileURLToPath } from "node:url"
 import type { Server } from "./chaos/Database.ts"
 import { cutShortly, type FaultPlan, shortly } from "./chaos/Faults.ts"
 import { Postgres } from "./chaos/Postgres.ts"
@@ -11,6 +14,7 @@ const describeAll = ({ outputs, story, violations }: Scenario.Report): string =>
 
 const assertHealthy = (report: Scenario.Report): void => {
   assert.isTrue(report.isSettled, describeAll(report))
+  assert.isTrue(report.hasEnded, describeAll(report))
   assert.deepStrictEqual(report.violations, [], describeAll(report))
   assert.isAbove(report.runs, 40)
   assert.isAbove(report.takeOvers.length, 0, "no fault hit a run under way")
@@ -32,4 +36,13 @@ describe("two nodes on one PostgreSQL", () => {
   it("lose and double no run when the network swallows what they say", { timeout: 150_000 }, async () =>
     assertHealthy(await runShortly(cutShortly, server))
   )
+})
+
+describe("npm run chaos", () => {
+  it("fails if it is asked for what it does not know", { timeout: 60_000 }, () => {
+    const program = fileURLToPath(new URL("chaos/run.ts", import.meta.url))
+    const { status, stderr } = spawnSync(execPath, ["--import", "tsx", program, "kil"], { encoding: "utf8" })
+    assert.include(stderr, "Unknown: kil. There are: none, kill,")
+    assert.strictEqual(status, 1)
+  })
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readFileSync } from "node:fs"
+import { plans } from "./chaos/Faults.ts"
 
 /** Keeps docs/faults.md true: each test that it names is in the file that it names. */
 const root = new URL("../", import.meta.url)
@@ -49,4 +50,15 @@ describe("docs/faults.md", () => {
       }
     })
   }
+})
+
+describe("docs/nodes.md", () => {
+  it("says what each fault of chaos does, and has a place for its table", () => {
+    const page = read("docs/nodes.md")
+    const told = [...page.matchAll(/^\| ((?:`[\w-]+`(?:, )?)+) \|/gm)].flatMap(
+      ([, cell]) => cell!.match(/[\w-]+/g) ?? []
+    )
+    for (const { name } of plans) assert.include(told, name)
+    assert.match(page, /^<!-- chaos -->$[\s\S]*^<!-- \/chaos -->$/m)
+  })
 })

@@ -31,6 +31,19 @@ interface Live {
   readonly exit: Promise<void>
 }
 
+/** An attempt of a run on a node. */
+export interface Target {
+  readonly name: string
+  readonly runId: string
+  readonly attempt: number
+}
+
+/** Who has a run with so long to go is busy, in milliseconds. */
+export const BUSY = 500
+
+/** How long is waited for what has to come, also on a busy machine, in milliseconds. */
+const LONGEST_WAIT = 30_000
+
 export interface ClusterOptions {
   readonly folder: string
   readonly address: Address
@@ -137,27 +150,42 @@ export class Cluster {
     return signs.at(-1)?.at ?? 0
   }
 
-  /** Waits until some node, but not one of these, has runs under way that have just begun; any one in the end. */
-  async busy(millis: number, others: ReadonlyArray<string> = []): Promise<string> {
-    const names = this.names.filter((name) => !others.includes(name))
-    let found = names[0]!
-    await until(() => {
-      const name = names.find((name) => this.begun(name) >= 2)
-      found = name ?? found
-      return name !== undefined
-    }, millis)
+  /** Waits for a run that has so long still to go: whatever befalls its node meanwhile hits it, without any luck. */
+  async longRun(left: number): Promise<Target> {
+    const found = await this.findLongRun(left, this.names, LONGEST_WAIT)
+    if (found === undefined) throw new Error(`No node had a run with ${left} ms to go for ${LONGEST_WAIT} ms`)
     return found
   }
 
-  /** Waits until a node has runs under way that have just begun. */
-  async untilBusy(name: string, millis: number): Promise<void> {
-    await until(() => this.begun(name) >= 2, millis)
+  async findLongRun(left: number, names: ReadonlyArray<string>, millis: number): Promise<Target | undefined> {
+    const find = () => names.flatMap((name) => this.longRunOf(name, left) ?? []).at(0)
+    let found: Target | undefined
+    await until(() => (found = find()) !== undefined, millis)
+    return found
   }
 
-  private begun(name: string): number {
+  private longRunOf(name: string, left: number): Target | undefined {
+    const now = Date.now()
+    const long = this.underWay(name).find(({ at, work = 0 }) => at + work - now >= left)
+    return long === undefined ? undefined : { name, runId: long.runId, attempt: long.attempt }
+  }
+
+  /** Waits until a later attempt of a run has begun. */
+  takenOver({ attempt, runId }: Target, millis: number): Promise<boolean> {
+    const isLater = (entry: Entry) => entry.runId === runId && entry.attempt > attempt
+    return until(() => this.entries().some(isLater), millis)
+  }
+
+  /** Waits until a node has a run under way that does not end at once. */
+  async untilBusy(name: string, millis: number): Promise<void> {
+    await this.findLongRun(BUSY, [name], millis)
+  }
+
+  private underWay(name: string): ReadonlyArray<Entry> {
     const own = this.nodes.get(name)!.log.lines.filter(isEntry)
-    const ended = new Set(own.filter(({ event }) => event !== "start").map(({ runId }) => runId))
-    return own.filter(({ at, runId }) => !ended.has(runId) && Date.now() - at < 200).length
+    const nameOf = ({ attempt, runId }: Entry) => `${attempt} ${runId}`
+    const ended = new Set(own.filter(({ event }) => event !== "start").map(nameOf))
+    return own.filter((entry) => entry.event === "start" && !ended.has(nameOf(entry)))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -206,20 +234,30 @@ export class Cluster {
   }
 
   /** A process stands still for so long, and does not know it. */
-  async freeze(name: string, millis: number): Promise<void> {
+  freeze(name: string, millis: number): Promise<void> {
+    return this.freezeWhile(name, () => sleep(millis))
+  }
+
+  /** The same, for as long as something takes. */
+  async freezeWhile(name: string, act: () => Promise<unknown>): Promise<void> {
     const { child, pid } = this.nodes.get(name)!
     const from = Date.now()
     child.kill("SIGSTOP")
-    await sleep(millis)
+    await act()
     child.kill("SIGCONT")
     this.faults.push({ kind: "stopped", pid, from, to: Date.now() })
   }
 
-  /** Ends every node, those that do not leave in time by force. */
-  async close(millis: number): Promise<void> {
-    const late = setTimeout(() => this.destroy(), millis)
+  /** Ends every node, those that do not leave in time by force; says whether there were none. */
+  async close(millis: number): Promise<boolean> {
+    let areInTime = true
+    const late = setTimeout(() => {
+      areInTime = false
+      this.destroy()
+    }, millis)
     await Promise.all(this.names.map((name) => this.leave(name)))
     clearTimeout(late)
+    return areInTime
   }
 
   /** Kills every node at once, also stopped ones. */

@@ -1,5 +1,5 @@
 /** What is done to a cluster while it works: each fault is a row of the table. */
-import { type Cluster, type Setup, sleep, until } from "./Cluster.ts"
+import { BUSY, type Cluster, type Setup, sleep, until } from "./Cluster.ts"
 import { type Address, holdSnapshot, type Kind, type Server, type StoreTiming } from "./Database.ts"
 import { BOTH, type Proxy } from "./Proxy.ts"
 
@@ -68,17 +68,20 @@ const freeze = inTurn(async (cluster, name) => {
   await cluster.freeze(name, cluster.timing.lease * 1.7)
 })
 
-/** One node is killed and another one stands still for as long as it takes to lose what it holds. */
+/** A node is killed, and one stands still for as long as it takes to lose what it holds. */
 export const shortly: FaultPlan = {
   name: "shortly",
   nodes: nodes(3),
   databases: ["sqlite"],
   disturb: async ({ cluster }) => {
+    const { lease } = cluster.timing
     await cluster.ready(60_000)
-    const killed = await cluster.busy(5000)
-    await cluster.kill(killed)
-    cluster.start(killed, { isNew: true })
-    await cluster.freeze(await cluster.busy(3000, [killed]), cluster.timing.lease * 1.3)
+    const { name } = await cluster.longRun(lease / 2)
+    await cluster.kill(name)
+    cluster.start(name, { isNew: true })
+    const target = await cluster.longRun(lease)
+    // One that stands still in the middle of a transaction keeps the others from taking anything over.
+    await cluster.freezeWhile(target.name, () => cluster.takenOver(target, 3 * lease))
   }
 }
 
@@ -136,8 +139,9 @@ export const cutShortly: FaultPlan = {
   disturb: async ({ cluster }) => {
     await cluster.ready(60_000)
     for (const proxy of cluster.allProxies) proxy.cutCommits(ANSWERED)
-    const name = await cluster.busy(5000)
-    await cluster.cut(name, (proxy) => swallow(proxy, cluster))
+    const target = await cluster.longRun(cluster.timing.lease)
+    await cluster.cut(target.name, (proxy) => swallow(proxy, cluster))
+    await cluster.takenOver(target, cluster.timing.lease)
     for (const proxy of cluster.allProxies) proxy.cutCommits(Infinity)
   }
 }
@@ -227,16 +231,19 @@ const swing: FaultPlan["disturb"] = async (disturbance) => {
     for (let side = 1; Date.now() < until; side = -side, await sleep(1700)) cluster.setClock(name, side * SWING)
     cluster.setClock(name, 0)
   }
-  await Promise.all([swing(), killFirst(disturbance)])
+  await Promise.all([swing(), killBusy(["n1", "n2"])(disturbance)])
 }
 
-const killFirst: FaultPlan["disturb"] = async ({ cluster, until }) => {
-  for (; Date.now() < until; await sleep(cluster.timing.lease)) {
-    await cluster.untilBusy("n1", 3000)
-    await cluster.kill("n1")
-    cluster.start("n1", { isNew: true })
+/** Kills one of these nodes that is busy, a lease later another one, and so on. */
+const killBusy =
+  (names: ReadonlyArray<string>): FaultPlan["disturb"] =>
+  async ({ cluster, until }) => {
+    for (; Date.now() < until; await sleep(cluster.timing.lease)) {
+      const name = (await cluster.findLongRun(BUSY, names, 10_000))?.name ?? names[0]!
+      await cluster.kill(name)
+      cluster.start(name, { isNew: true })
+    }
   }
-}
 
 /** The lease and its times as they are by default. */
 const DEFAULTS: StoreTiming = { lease: 15_000, renewal: 5000, poll: 5000 }
@@ -253,7 +260,7 @@ export const plans: ReadonlyArray<FaultPlan> = [
     timing: DEFAULTS,
     takeOver: DEFAULTS.lease + DEFAULTS.poll,
     databases: ALL,
-    disturb: killFirst
+    disturb: killBusy(["n1", "n2", "n3"])
   },
   { name: "suicide", nodes: nodes(5), deadly: 3, databases: ALL, disturb: wait },
   { name: "freeze", nodes: nodes(3), databases: ALL, disturb: freeze },

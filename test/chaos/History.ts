@@ -37,6 +37,8 @@ export interface Entry {
   readonly node: string
   readonly pid: number
   readonly at: number
+  /** How long it has to work, in milliseconds; told by the nodes when it starts. */
+  readonly work?: number
 }
 
 /** A sign of life that a node gave to the store at an instant: the one that began its lease, or one that prolonged it. */
@@ -164,7 +166,7 @@ export const toAttempts = ({ faults, log }: Pick<History, "faults" | "log">): Re
   )
   return log
     .filter(({ event }) => event === "start")
-    .map(({ at, event: _, ...entry }) => {
+    .map(({ at, event: _, work: __, ...entry }) => {
       const own = ends.get(nameOf({ ...entry, at, event: "start" })) ?? []
       const death = Math.min(...(deaths.get(String(entry.pid)) ?? []).map(({ to }) => to))
       const end = own.find(({ event }) => event === "end")?.at

@@ -84,7 +84,8 @@ const work = ({ slices }: { readonly slices: number }) =>
     const run = yield* RunContext.RunContext
     const say = (event: Entry["event"]) => Effect.sync(() => write(entry(run, event)))
     const slice = Effect.repeatN(Effect.sleep(SLICE), slices - 1)
-    const body = Effect.all([say("start"), slices === 0 ? Effect.void : slice, say("end")], { discard: true })
+    const start = Effect.sync(() => write({ ...entry(run, "start"), work: slices * SLICE }))
+    const body = Effect.all([start, slices === 0 ? Effect.void : slice, say("end")], { discard: true })
     yield* Effect.onInterrupt(body, () => say("interrupted"))
   })
 

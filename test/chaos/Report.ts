@@ -16,6 +16,7 @@ const OVERLAPPING: ReadonlyArray<Tag> = ["Overlapping", "TooMany"]
 
 const row = ({
   database,
+  hasEnded,
   isSettled,
   occurrences,
   plan,
@@ -28,7 +29,7 @@ const row = ({
   const other = violations.length - known.reduce((sum, tags) => sum + count(tags), 0)
   return [
     ...[plan.name, database, plan.nodes.length, occurrences, runs, ...known.map(count)].map(String),
-    isSettled ? String(other) : `${other}, not settled`,
+    [other, ...(isSettled ? [] : ["not settled"]), ...(hasEnded ? [] : ["not ended"])].join(", "),
     ...[0.5, 0.99].map((share) => seconds(quantile(takeOvers, share)?.sinceFault)),
     seconds(longest(takeOvers))
   ]

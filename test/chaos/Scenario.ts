@@ -29,7 +29,9 @@ export interface Report {
   readonly occurrences: number
   readonly runs: number
   readonly attempts: number
+  /** Whether all that was to be done was done in time, and whether all nodes ended in time when they were told to. */
   readonly isSettled: boolean
+  readonly hasEnded: boolean
   readonly violations: ReadonlyArray<Violation>
   readonly takeOvers: ReadonlyArray<TakeOver>
   /** How often a process stood still, lost its lease or its store. */
@@ -41,6 +43,9 @@ export interface Report {
 
 /** How long the rest may take once nothing is disturbed any more, in milliseconds. */
 const PATIENCE = 90_000
+
+/** How long nodes that have nothing to do may take to end, in milliseconds. */
+const FAREWELL = 15_000
 
 /** What is to be done by whoever has to end everything at once. */
 export const leftovers = new Set<() => void>()
@@ -81,16 +86,22 @@ const judge = async (options: Options, cluster: Cluster, address: Address): Prom
   const isSettled = await until(() => client.isOver(), PATIENCE)
   const records = await client.records()
   await client.close()
-  await cluster.close(20_000)
-  return toReport(options, cluster, address, isSettled, {
-    jobs: [...jobs, ...once],
-    log: cluster.entries(),
-    signs: cluster.signs(),
-    faults: cluster.allFaults(),
-    timing: toCheck(plan, timingOf(options)),
-    records,
-    drops: cluster.notices().flatMap(toDrops)
-  })
+  const hasEnded = await cluster.close(FAREWELL)
+  return toReport(
+    options,
+    cluster,
+    address,
+    { isSettled, hasEnded },
+    {
+      jobs: [...jobs, ...once],
+      log: cluster.entries(),
+      signs: cluster.signs(),
+      faults: cluster.allFaults(),
+      timing: toCheck(plan, timingOf(options)),
+      records,
+      drops: cluster.notices().flatMap(toDrops)
+    }
+  )
 }
 
 const startAll = async (plan: FaultPlan, cluster: Cluster): Promise<void> => {
@@ -122,7 +133,7 @@ const toReport = (
   { plan }: Options,
   cluster: Cluster,
   address: Address,
-  isSettled: boolean,
+  end: Pick<Report, "isSettled" | "hasEnded">,
   history: History.History
 ): Report => {
   const attempts = History.toAttempts(history)
@@ -132,7 +143,7 @@ const toReport = (
     occurrences: history.jobs.reduce((sum, { times }) => sum + History.occurrences(times).length, 0),
     runs: new Set(attempts.map(({ runId }) => runId)).size,
     attempts: attempts.length,
-    isSettled,
+    ...end,
     violations: check(history),
     takeOvers: takeOvers({ ...history, faults: cluster.faults }),
     notices: countNotices(cluster),

@@ -64,8 +64,8 @@ const timesOf = (index: number, { from, seconds }: { readonly from: number; read
 
 const isCron = (index: number): boolean => index < FREQUENT && !isLong(index) && Math.floor(index / 3) % 2 === 1
 
-/** Those that are long go on while their node loses its lease. */
-const slicesOf = (index: number): number => (isLong(index) ? 80 + (index % 40) : index % 17)
+/** Those that are long go on while their node loses its lease, and are always begun anew. */
+const slicesOf = (index: number): number => (isLong(index) ? 100 + (index % 40) : index % 17)
 
 const make = (index: number, task: typeof Work | typeof NewWork, times: JobSpec["times"]): Recurring => {
   const coalesce = index % 2 === 0 ? "all" : "latest"
@@ -73,7 +73,7 @@ const make = (index: number, task: typeof Work | typeof NewWork, times: JobSpec[
     ...{ id: `job-${index}`, times, coalesce },
     overlap: index % 5 === 0 ? "skip" : "queue",
     maxInstances: 1 + (index % 3),
-    onCrash: index % 7 === 0 ? "abandon" : "retry",
+    onCrash: index % 7 === 0 && !isLong(index) ? "abandon" : "retry",
     ...(index % 13 === 7 ? { grace: 2 * SECOND } : {}),
     ...(coalesce === "all" && index % 11 === 5 ? { catchUpLimit: 3 } : {})
   }

