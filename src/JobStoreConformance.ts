@@ -711,6 +711,27 @@ const runChecks: ReadonlyArray<Check> = [
   ),
 
   check(
+    "a run that is refused when its job is gone goes with it, in this incarnation or the next",
+    Effect.gen(function* () {
+      const store = yield* JobStore
+      const refused: Run.Outcome = { _tag: "Refused", reason: "no thread" }
+      yield* add(make("a"), make("b"))
+      const node = yield* register()
+      yield* claim(60)
+      const runs = yield* running(node, 60)
+      yield* store.removeAll({}, at(61))
+      yield* add(make("b", { isPaused: true }))
+      const steps = yield* Effect.forEach(runs, (run) => Effect.map(settle(run, refused, 62), one))
+      for (const { run } of steps) {
+        assert.deepEqual(run.state, { _tag: "Cancelled", startedAt: at(60), finishedAt: at(62), reason: "removed" })
+      }
+      assert.deepEqual(states(yield* history()), ["60 Cancelled", "60 Cancelled"])
+      const wakes = yield* store.nextWake({ node, tasks: work, executors })
+      assert.deepEqual([wakes.start, yield* running(node, 70)], [Infinity, []])
+    })
+  ),
+
+  check(
     "a job fired by hand runs under its limits, without moving its cursor",
     Effect.gen(function* () {
       yield* add(make("a", { isPaused: true, maxInstances: 2 }))

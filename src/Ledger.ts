@@ -33,6 +33,7 @@ import {
   type RunFilter,
   type Start,
   type Step,
+  settleOrphan,
   type Wakes
 } from "./StoreAnswer.ts"
 
@@ -457,8 +458,9 @@ export class Ledger {
     const run = this.#held(held)
     if (run === undefined) return undefined
     const job = this.#jobs.get(run.jobId)
-    const policy = job?.incarnation === run.incarnation ? job.policy : orphanPolicy
-    return this.#follow(run, this.#putRun(Run.settle(run, policy, outcome, now), policy), now)
+    const policy = job?.incarnation === run.incarnation ? job.policy : undefined
+    const settled = policy !== undefined ? Run.settle(run, policy, outcome, now) : settleOrphan(run, outcome, now)
+    return this.#follow(run, this.#putRun(settled, policy), now)
   }
 
   /** When a claim, a start of one of these tasks on one of these executors, and a recovery may find something. */

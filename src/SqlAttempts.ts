@@ -13,6 +13,7 @@ import { type Database, inPages, PAGE } from "./SqlDatabase.ts"
 import * as SqlJobs from "./SqlJobs.ts"
 import * as SqlRuns from "./SqlRuns.ts"
 import * as SqlSuccession from "./SqlSuccession.ts"
+import { settleOrphan } from "./StoreAnswer.ts"
 
 type StartOptions = Parameters<JobStore["Type"]["start"]>[0]
 type Settlements = Parameters<JobStore["Type"]["settle"]>[0]
@@ -116,7 +117,8 @@ const endsOf = (settlements: Settlements, held: SqlJobs.Held, now: DateTime.Utc)
 
 const endOf = (was: Run.Running, outcome: Run.Outcome, { jobs, unread }: SqlJobs.Held, now: DateTime.Utc) => {
   const owner = SqlRuns.ownJob(jobs, was) ?? (unread.has(was.jobId) ? SqlRuns.UNREAD : SqlRuns.ORPHAN)
-  return { was, run: Run.settle(was, owner.policy, outcome, now), attempt: was.attempt, owner }
+  const run = owner === SqlRuns.ORPHAN ? settleOrphan(was, outcome, now) : Run.settle(was, owner.policy, outcome, now)
+  return { was, run, attempt: was.attempt, owner }
 }
 
 /** The settlements of attempts that still hold their runs, once each, with the runs as they are stored. */

@@ -7,7 +7,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import type * as Job from "./Job.ts"
 import { defaults, type Policy } from "./Policy.ts"
-import type * as Run from "./Run.ts"
+import * as Run from "./Run.ts"
 
 /**
  * The name of the store of jobs for which nobody named another one.
@@ -190,6 +190,17 @@ export interface Counts {
  * @category policies
  */
 export const orphanPolicy: Policy = { ...defaults, onCrash: "abandon" }
+
+/**
+ * What a run whose job was removed meanwhile is after an attempt: ended, even where the attempt did not begin.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const settleOrphan = (run: Run.Running, outcome: Run.Outcome, now: DateTime.Utc): Run.Run => {
+  const { cancelled = "removed" } = run.state
+  return Run.settle({ ...run, state: { ...run.state, cancelled } }, orphanPolicy, outcome, now)
+}
 
 /**
  * Whether a job is one of those that a filter means, wherever its page begins.

@@ -46,7 +46,8 @@ export const layer = (options: Options): Layer.Layer<Executor, ExecutorUnavailab
   const settings = AttemptPool.check(options)
   if (options.memoryLimit !== undefined) {
     AttemptPool.checkCount("memoryLimit", options.memoryLimit)
-    if (!HAS_LIMITS) return Layer.fail(new ExecutorUnavailable({ kind: KIND, url: settings.url.href, reason: NO_LIMIT }))
+    if (!HAS_LIMITS)
+      return Layer.fail(new ExecutorUnavailable({ kind: KIND, url: settings.url.href, reason: NO_LIMIT }))
   }
   const spawn = (onEnd: (reason: string) => void) => start(options, settings.url, onEnd)
   return Layer.scoped(Executor, AttemptPool.make({ ...settings, kind: KIND, spawn }))
