@@ -137,7 +137,7 @@ const neverIdle = (patience: Duration.Duration): Brackets => {
  * that an index once had, where it has to find a few. Reading by index, it also forgets those that are gone.
  */
 const byIndices = (brackets: Brackets): Brackets => {
-  const others = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"]
+  const others = ["seqscan", "bitmapscan"]
   return { ...brackets, begin: [brackets.begin, ...others.map((name) => `SET LOCAL enable_${name} = off`)].join("; ") }
 }
 
@@ -341,6 +341,8 @@ const typeOf = (column: string): string =>
 interface Rowset {
   /** What there is a row of for each of them. */
   readonly from: Fragment
+  /** Their keys, as an array. */
+  readonly keys: Fragment
   readonly valueOf: (column: string) => Fragment
 }
 
@@ -350,15 +352,16 @@ interface Rowset {
  */
 const toRowset = ({ sql }: Database, key: string, columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Rowset => {
   const differing = columns.filter((column) => column === key || rows.some((row) => row[column] !== rows[0]?.[column]))
-  const arrays = differing.map((column) => {
+  const arrayOf = (column: string) => {
     const text = PgArray.toText(rows.map((row) => row[column] as PgArray.Element))
     return sql`${text}::${sql.literal(`${typeOf(column)}[]`)}`
-  })
-  const isDiffering = new Set(differing)
+  }
+  const arrays = new Map(differing.map((column) => [column, arrayOf(column)]))
   return {
-    from: sql`unnest(${sql.csv(arrays)}) AS v (${listed(sql, differing)})`,
+    from: sql`unnest(${sql.csv([...arrays.values()])}) AS v (${listed(sql, differing)})`,
+    keys: arrayOf(key),
     valueOf: (column) =>
-      isDiffering.has(column)
+      arrays.has(column)
         ? sql`${sql(`v.${column}`)}`
         : sql`${rows[0]?.[column] as PgArray.Element}::${sql.literal(typeOf(column))}`
   }
@@ -443,12 +446,13 @@ const update = (
   table: string,
   key: string,
   columns: ReadonlyArray<string>,
-  { from, valueOf }: Rowset,
+  { from, keys, valueOf }: Rowset,
   and: Fragment
 ) => {
   const values = columns.map((column) => sql`${sql(column)} = ${valueOf(column)}`)
+  // All keys once more: whatever is joined to what, the rows are found by them.
   return sql<{ readonly id: string }>`UPDATE ${sql(table)} AS t SET ${sql.csv(values)}
-    FROM ${from} WHERE ${sql(`t.${key}`)} = ${valueOf(key)} ${and}`
+    FROM ${from} WHERE ${sql(`t.${key}`)} = ANY(${keys}) AND ${sql(`t.${key}`)} = ${valueOf(key)} ${and}`
 }
 
 /**

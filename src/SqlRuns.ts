@@ -200,8 +200,9 @@ interface Held {
  */
 export const writeHeld = (db: Database, all: ReadonlyArray<Held>): Effect.Effect<ReadonlySet<string>, SqlError> => {
   if (db.dialect !== "pg" || all.length === 0) return Effect.succeed(new Set())
-  // A run that is under way has a node. Its state would have the rows looked for among all that were ever running.
-  const isHeld = (held: Fragment) => db.sql`t.attempt = ${held} AND t.node IS NOT NULL AND t.cancel_node IS NULL`
+  // In a form that PostgreSQL does not look into: it would take these for few, and compare each with all that are written.
+  const isHeld = (held: Fragment) =>
+    db.sql`CASE WHEN t.attempt = ${held} AND t.state = 'Running' AND t.cancel_node IS NULL THEN true ELSE false END`
   const rows = all.map(({ attempt, owner, run }) => Object.assign(toRow(run, owner, 0), { held: attempt }))
   return Effect.map(
     overwriteHeld(db, db.names.runs, CHANGING, rows, isHeld),
