@@ -156,6 +156,13 @@ const withoutThird = (options: Partial<JobSpec>, ...more: ReadonlyArray<Recorded
   return { ...one, records: [...records, ...more] }
 }
 
+/** The same with no fault, but with clocks that are so far apart. */
+const skewed = (skew: number, ...args: Parameters<typeof withoutThird>): History => ({
+  ...withoutThird(...args),
+  faults: [],
+  timing: { ...timing, skew }
+})
+
 const covering = (as: "coalesced" | "dropped", from: number, to: number): Recorded =>
   record(3, "Succeeded", { attempt: 1, covers: { first: at(from).scheduledAt, last: at(to).scheduledAt, as } })
 
@@ -167,6 +174,8 @@ describe("an occurrence that did not run", () => {
   const allowed: ReadonlyArray<readonly [name: string, history: History]> = [
     ["skipped", withoutThird({ overlap: "skip" }, record(2, "Skipped"))],
     ["missed", withoutThird({ grace: 500 }, record(2, "Missed"))],
+    ["missed by a clock that is ahead", skewed(500, { grace: 500, maxInstances: 9 }, record(2, "Missed"))],
+    ["dropped by a clock that is ahead", skewed(1000, { catchUpLimit: 1 }, covering("dropped", 2, 2))],
     ["coalesced into the next one", withoutThird({ coalesce: "latest" }, covering("coalesced", 2, 3))],
     ["dropped", { ...withoutThird({ catchUpLimit: 1 }, covering("dropped", 2, 2)), drops: [drop(2, 2, 1)] }]
   ]
@@ -183,6 +192,12 @@ describe("an occurrence that did not run", () => {
       withoutThird({ overlap: "skip", maxInstances: 9 }, record(2, "Skipped"))
     ],
     ["missed though it may be late", "Missing", withoutThird({}, record(2, "Missed"))],
+    [
+      "missed by a clock that is ahead by less",
+      "Missing",
+      skewed(499, { grace: 500, maxInstances: 9 }, record(2, "Missed"))
+    ],
+    ["missed by a clock, though it may be late", "Missing", skewed(500, { maxInstances: 9 }, record(2, "Missed"))],
     ["coalesced though all are wanted", "Missing", withoutThird({}, covering("coalesced", 2, 3))],
     ["dropped though all are made up for", "Missing", withoutThird({}, covering("dropped", 2, 2))],
     ["pending for ever", "Missing", withoutThird({ overlap: "skip" }, record(2, "Pending"))],

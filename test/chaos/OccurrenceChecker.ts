@@ -94,9 +94,9 @@ const excusesOf = (occurrence: Occurrence): ReadonlyArray<Account> => {
   const { attempts, job } = occurrence
   const unbegun: ReadonlyArray<readonly [Account, boolean]> = [
     ["Skipped", job.overlap === "skip" && isFull(occurrence)],
-    ["Missed", job.grace !== undefined && (wasDisturbed(occurrence, job.grace) || isFull(occurrence))],
+    ["Missed", job.grace !== undefined && (mayBeLate(occurrence, job.grace) || isFull(occurrence))],
     ["Coalesced", job.coalesce === "latest" && isCovered(occurrence)],
-    ["Dropped", job.catchUpLimit !== undefined && wasDisturbed(occurrence, job.catchUpLimit * job.times.period)]
+    ["Dropped", job.catchUpLimit !== undefined && mayBeLate(occurrence, job.catchUpLimit * job.times.period)]
   ]
   const begun: ReadonlyArray<readonly [Account, boolean]> = [["Abandoned", wasAbandoned(occurrence)]]
   return [...begun, ...(attempts.length === 0 ? unbegun : [])].flatMap(([account, is]) => (is ? [account] : []))
@@ -111,6 +111,10 @@ const wasAbandoned = (occurrence: Occurrence): boolean => {
   )
   return job.crashLimit !== undefined && died.length > job.crashLimit
 }
+
+/** Whether a time may be later than this: after a fault, or by a clock that is ahead of the others. */
+const mayBeLate = (occurrence: Occurrence, millis: number): boolean =>
+  occurrence.evidence.timing.skew >= millis || wasDisturbed(occurrence, millis)
 
 /** Whether a fault may have kept a time waiting for so long. */
 const wasDisturbed = ({ evidence: { faults, timing }, time }: Occurrence, millis: number): boolean =>
