@@ -45,13 +45,8 @@ export const ask = <A>(
   })
 }
 
-/**
- * One that stood still is no longer trusted, and has yet to ask whether it was taken for dead.
- *
- * @since 0.1.0
- * @category lease
- */
-export const patience = (self: Actor, now: number): number => {
+/** One that stood still is no longer trusted, and has yet to ask whether it was taken for dead. */
+const patience = (self: Actor, now: number): number => {
   const { lease, renewal } = self.store.timing
   const left = self.state.trustedUntil - now
   return Math.min(Duration.toMillis(renewal), left > 0 ? left : Duration.toMillis(lease) - trust(self))
