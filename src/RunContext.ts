@@ -10,6 +10,11 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { StoreError } from "./SchedulerError.ts"
 
+/** JSON has no −0: none is made up where values are. */
+const Amount = Schema.Finite.annotations({
+  arbitrary: () => (fc) => fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => n + 0)
+})
+
 /**
  * How far an attempt is: so much done, of so much if that is known, and a note for people.
  *
@@ -17,8 +22,8 @@ import type { StoreError } from "./SchedulerError.ts"
  * @category models
  */
 export const Progress = Schema.Struct({
-  done: Schema.Finite,
-  total: Schema.optionalWith(Schema.Finite, { exact: true }),
+  done: Amount,
+  total: Schema.optionalWith(Amount, { exact: true }),
   note: Schema.optionalWith(Schema.String, { exact: true })
 })
 
