@@ -4,7 +4,7 @@ const floors = {
   engines: ["Scheduler", "SqlJobStore", "WorkerExecutor", "ProcessExecutor", "ClusterExecutor", "SchedulerApi"],
   parts: ["AttemptPool", "AttemptHost", "AttemptRunner", "SqlClaim", "SqlAttempts", "SqlSuccession", "SqlNodes"],
   loops: ["Configuration", "JobVerbs", "RunVerbs", "SchedulerActors", "SchedulerLoop", "LoopState", "LoopLease", "LoopNews", "LoopAttempts", "LoopSteps", "NamedStores", "NamedExecutors", "AttemptFiber", "AttemptCoordinator", "SchedulerTracer"],
-  ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
+  ports: ["JobStore", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "NodeConformance", "ConformanceWorld", "Executor", "SchedulerEvent"],
   records: ["Audit", "Job", "Run", "AttemptMessage", "AttemptOutput", "StoreAnswer", "JobLoad", "RunLines", "Ledger", "Declaration", "Explanation", "SchedulerMetrics", "SqlDefinition", "SqlRows", "SqlRuns", "SqlJobs"]
 }
 
@@ -17,7 +17,7 @@ const adapters = {
 }
 
 /** What needs an optional peer, a terminal or a test runner: each has an entry point of its own. */
-const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "ConfigFile", "SchedulerConfig", "ConfigTypes", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "ConformanceWorld", "SqlDatabase", "SqlClock", "SqlSignal", "SqlRuns", "SqlJobs", "SqlClaim", "SqlAttempts", "SqlSuccession", "SqlNodes", "AttemptPool", "AttemptHost", "AttemptRunner", "AttemptProcess", "AttemptOutput", "TypeScriptModule", "ExecutorConformance", "ExecutorWorld"]
+const apart = [...Object.keys(adapters), "SchedulerServer", "SqlMigrations", "RRule", "Solar", "Holidays", "bin", "CommandLine", "CronDaemon", "ConfigFile", "SchedulerConfig", "ConfigTypes", "RunTable", "TestScheduler", "JobStoreConformance", "InstanceConformance", "HistoryConformance", "NodeConformance", "ConformanceWorld", "SqlDatabase", "SqlClock", "SqlSignal", "SqlRuns", "SqlJobs", "SqlClaim", "SqlAttempts", "SqlSuccession", "SqlNodes", "AttemptPool", "AttemptHost", "AttemptRunner", "AttemptProcess", "AttemptOutput", "TypeScriptModule", "ExecutorConformance", "ExecutorWorld"]
 
 const modules = (names) => `^src/(${names.join("|")})\\.ts$`
 

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type * as FiberId from "effect/FiberId"
+import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
@@ -17,6 +17,29 @@ import type * as Job from "./Job.ts"
 import type * as Run from "./Run.ts"
 import * as SchedulerTracer from "./SchedulerTracer.ts"
 import type * as Task from "./Task.ts"
+
+/**
+ * An attempt that may be interrupted once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Interruptible {
+  readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
+  isInterrupted: boolean
+}
+
+/**
+ * Interrupts an attempt and does not wait: a second interruption would reach what the handler still releases after the
+ * first one.
+ *
+ * @since 0.1.0
+ * @category endings
+ */
+export const interrupt = (attempt: Interruptible): void => {
+  if (!attempt.isInterrupted) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
+  attempt.isInterrupted = true
+}
 
 /**
  * Starts an attempt. Its logs carry `job`, `run` and `attempt`; its end, by whatever cause, is for the caller to observe,

@@ -28,6 +28,7 @@ import type * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import * as AttemptFiber from "./AttemptFiber.ts"
 import * as AttemptMessage from "./AttemptMessage.ts"
 import * as AttemptProcess from "./AttemptProcess.ts"
 import * as Executor from "./Executor.ts"
@@ -40,10 +41,8 @@ type Command = AttemptMessage.Command
 type Execute = Extract<Command, { readonly _tag: "Execute" }>
 type Answer = Deferred.Deferred<Option.Option<PreviousRun>, StoreError>
 
-interface Attempt {
-  readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
+interface Attempt extends AttemptFiber.Interruptible {
   readonly questions: Map<number, Answer>
-  isInterrupted: boolean
 }
 
 interface Runner {
@@ -81,15 +80,9 @@ export const serve = <A, E>(layer: Layer.Layer<A, E>): Effect.Effect<void, E | W
 
 const interruptAll = ({ attempts }: Runner): Effect.Effect<void> =>
   Effect.suspend(() => {
-    for (const attempt of attempts.values()) interruptOnce(attempt)
+    for (const attempt of attempts.values()) AttemptFiber.interrupt(attempt)
     return Effect.asVoid(Fiber.awaitAll([...attempts.values()].map(({ fiber }) => fiber)))
   })
-
-/** A second interruption would reach what the handler still releases after the first one. */
-const interruptOnce = (attempt: Attempt): void => {
-  if (!attempt.isInterrupted) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
-  attempt.isInterrupted = true
-}
 
 const receive = (self: Runner, command: Command): void => {
   switch (command._tag) {
@@ -112,7 +105,7 @@ const receive = (self: Runner, command: Command): void => {
 const interrupt = (attempt: Attempt | undefined): void => {
   if (attempt === undefined) return
   AttemptProcess.setDuty("Free")
-  interruptOnce(attempt)
+  AttemptFiber.interrupt(attempt)
 }
 
 const answer = (self: Runner, { id, previous, question }: Extract<Command, { readonly _tag: "Answer" }>): void => {

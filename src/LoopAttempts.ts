@@ -8,7 +8,6 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as AttemptFiber from "./AttemptFiber.ts"
 import type { Start, Step } from "./JobStore.ts"
@@ -39,14 +38,8 @@ export const endAttempts = (self: Actor): Effect.Effect<void> =>
  */
 export const interruptAll = (self: Actor, executor?: string): void => {
   for (const attempt of self.attempts.values()) {
-    if (executor === undefined || attempt.run.executor === executor) interrupt(attempt)
+    if (executor === undefined || attempt.run.executor === executor) AttemptFiber.interrupt(attempt)
   }
-}
-
-/** Once: a second interruption would reach what the handler still releases after the first one. */
-const interrupt = (attempt: Attempt): void => {
-  if (!attempt.isInterrupted) attempt.fiber.unsafeInterruptAsFork(FiberId.none)
-  attempt.isInterrupted = true
 }
 
 /**
@@ -58,7 +51,7 @@ const interrupt = (attempt: Attempt): void => {
 export const interruptCancelled = ({ attempts }: Actor, runIds: ReadonlyArray<string>): void => {
   for (const attempt of runIds.flatMap((id) => attempts.get(id) ?? [])) {
     attempt.isCancelled = true
-    interrupt(attempt)
+    AttemptFiber.interrupt(attempt)
   }
 }
 

@@ -7,10 +7,10 @@ import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Runtime from "effect/Runtime"
 import type * as AttemptCoordinator from "./AttemptCoordinator.ts"
+import type * as AttemptFiber from "./AttemptFiber.ts"
 import type { JobStore, Wakes } from "./JobStore.ts"
 import type { ExecutorSlots, NamedExecutors } from "./NamedExecutors.ts"
 import type * as Run from "./Run.ts"
@@ -73,10 +73,8 @@ export interface Settlement {
  * @since 0.1.0
  * @category models
  */
-export interface Attempt {
+export interface Attempt extends AttemptFiber.Interruptible {
   readonly run: Run.Running
-  readonly fiber: Fiber.RuntimeFiber<Run.Outcome>
-  isInterrupted: boolean
   isCancelled: boolean
 }
 
@@ -162,7 +160,7 @@ const NEVER: Wakes = { claim: Infinity, start: Infinity, recover: Infinity, canc
 
 /**
  * @since 0.1.0
- * @category models
+ * @category constructors
  */
 export const makeState = (isPaused: boolean): Effect.Effect<State> =>
   Effect.map(readClocks, (clocks) => ({
@@ -193,8 +191,10 @@ export const makeState = (isPaused: boolean): Effect.Effect<State> =>
   }))
 
 /**
+ * Tells the actor something, and wakes it.
+ *
  * @since 0.1.0
- * @category models
+ * @category messages
  */
 export const send = (self: Actor, message: Message): void => {
   // Other news wakes the loop as well, but only a hint says to ask; many do not pile up while the store has no answer.
@@ -209,8 +209,10 @@ export const send = (self: Actor, message: Message): void => {
 export type Clocks = Pick<State, "wall" | "elapsed">
 
 /**
+ * The wall clock and the elapsed time, in milliseconds.
+ *
  * @since 0.1.0
- * @category models
+ * @category clocks
  */
 export const readClocks: Effect.Effect<Clocks> = Effect.map(
   Effect.all([Clock.currentTimeMillis, Clock.currentTimeNanos]),

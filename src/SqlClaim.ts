@@ -33,14 +33,16 @@ export const claim = (db: Database, { limit, now, start }: ClaimOptions): Effect
     const [failed, advances] = Arr.separate(jobs.map((job) => advance(job, now, loads.get(job.id) ?? SqlRuns.IDLE)))
     const parked = [...unread, ...failed]
     yield* Effect.forEach(parked, ({ jobId, reason }) => SqlJobs.park(db, jobId, reason, now))
-    const mayBegin = yield* whatMayBegin(db, jobs, now, jobs.length + unread.length >= limit)
-    const begun = start === undefined ? new Map<string, Run.Run>() : choose(advances, mayBegin, start, now)
+    const isFull = jobs.length + unread.length >= limit
+    const begun = start === undefined ? NONE : choose(advances, yield* whatMayBegin(db, jobs, now, isFull), start, now)
     const claimed = yield* record(db, advances, begun, now)
     return { advances: claimed, parked, started: claimed.flatMap(({ next, runs }) => toStarted(runs, next, begun)) }
   })
 
 const advance = (job: Job.Job, now: DateTime.Utc, load: SqlRuns.Load) =>
   Either.mapLeft(Job.tryAdvance(job, now, load), (reason) => ({ jobId: job.id, reason }))
+
+const NONE: ReadonlyMap<string, Run.Run> = new Map()
 
 /** Where more is due than was claimed, what starts at once must not come after what is left. */
 const whatMayBegin = (

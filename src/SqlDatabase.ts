@@ -341,8 +341,8 @@ const typeOf = (column: string): string =>
 interface Rowset {
   /** What there is a row of for each of them. */
   readonly from: Fragment
-  /** Their keys, as an array. */
-  readonly keys: Fragment
+  /** Of a column that differs, such as the key, all values as an array. */
+  readonly arrayOf: (column: string) => Fragment
   readonly valueOf: (column: string) => Fragment
 }
 
@@ -352,14 +352,14 @@ interface Rowset {
  */
 const toRowset = ({ sql }: Database, key: string, columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Rowset => {
   const differing = columns.filter((column) => column === key || rows.some((row) => row[column] !== rows[0]?.[column]))
-  const arrayOf = (column: string) => {
+  const toArray = (column: string) => {
     const text = PgArray.toText(rows.map((row) => row[column] as PgArray.Element))
     return sql`${text}::${sql.literal(`${typeOf(column)}[]`)}`
   }
-  const arrays = new Map(differing.map((column) => [column, arrayOf(column)]))
+  const arrays = new Map(differing.map((column) => [column, toArray(column)]))
   return {
     from: sql`unnest(${sql.csv([...arrays.values()])}) AS v (${listed(sql, differing)})`,
-    keys: arrayOf(key),
+    arrayOf: (column) => sql`${arrays.get(column)!}`,
     valueOf: (column) =>
       arrays.has(column)
         ? sql`${sql(`v.${column}`)}`
@@ -446,13 +446,13 @@ const update = (
   table: string,
   key: string,
   columns: ReadonlyArray<string>,
-  { from, keys, valueOf }: Rowset,
+  { arrayOf, from, valueOf }: Rowset,
   and: Fragment
 ) => {
   const values = columns.map((column) => sql`${sql(column)} = ${valueOf(column)}`)
   // All keys once more: whatever is joined to what, the rows are found by them.
   return sql<{ readonly id: string }>`UPDATE ${sql(table)} AS t SET ${sql.csv(values)}
-    FROM ${from} WHERE ${sql(`t.${key}`)} = ANY(${keys}) AND ${sql(`t.${key}`)} = ${valueOf(key)} ${and}`
+    FROM ${from} WHERE ${sql(`t.${key}`)} = ANY(${arrayOf(key)}) AND ${sql(`t.${key}`)} = ${valueOf(key)} ${and}`
 }
 
 /**

@@ -17,6 +17,14 @@ const cli = (...rest: ReadonlyArray<string>) => {
   return { status, stderr, stdout }
 }
 
+/** What is wrong is said, and not where in the code that was found out. */
+const assertRefused = (words: ReadonlyArray<string>, message: RegExp): void => {
+  const { status, stderr, stdout } = cli(...words)
+  assert.notStrictEqual(status, 0, words.join(" "))
+  assert.match(stderr + stdout, message)
+  assert.notInclude(stderr, "    at ", "a stack trace")
+}
+
 const inFolder = async <A>(use: (folder: string) => A | Promise<A>): Promise<A> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-scheduler-"))
   try {
@@ -180,12 +188,7 @@ describe("effect-scheduler run", () => {
         [["next", "* * * * *", "--tz", "Nowhere"], /no such time zone/],
         [["next", "* * * * *", "--from", "soon"], /it is not understood/]
       ] as const
-      for (const [words, message] of refusals) {
-        const { status, stderr, stdout } = cli(...words)
-        assert.notStrictEqual(status, 0, words.join(" "))
-        assert.match(stderr + stdout, message)
-        assert.notInclude(stderr, "    at ", "a stack trace")
-      }
+      for (const [words, message] of refusals) assertRefused(words, message)
     }))
 })
 
@@ -361,12 +364,7 @@ describe("effect-scheduler run --config", () => {
         [["run", crontab, "--config", threads, "--watch"], /unknown argument: '--watch'/],
         [["config"], /config needs a file, or --env, or both/]
       ] as const
-      for (const [words, message] of refusals) {
-        const { status, stderr, stdout } = cli(...words)
-        assert.notStrictEqual(status, 0, words.join(" "))
-        assert.match(stderr + stdout, message)
-        assert.notInclude(stderr, "    at ", "a stack trace")
-      }
+      for (const [words, message] of refusals) assertRefused(words, message)
     })
   )
 })
